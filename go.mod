@@ -1,0 +1,3 @@
+module github.com/dialway/dialway
+
+go 1.26.0

@@ -1,0 +1,40 @@
+package ppp
+
+import "time"
+
+// A method is one authentication protocol in one direction of one link. Every call comes from R; none waits.
+//
+// Packets are code, identifier, length, data, as received and untrusted. A method keeps nothing of them.
+type method interface {
+	begin(now time.Time)               // the phase starts: a challenge or a PAP request is sent
+	receive(now time.Time, pkt []byte) // a packet of its protocol, in the phase or later (repeated requests, re-challenges)
+	deadline() time.Time               // when expire is wanted; zero: never
+	expire(now time.Time)              // deadline has passed: repeat, or give up
+}
+
+// A verifier demands authentication of the far side.
+type verifier interface {
+	method
+	verdict(now time.Time, g *Grant, err error) // the answer to methodHost.ask
+}
+
+// A prover answers the far side's demand.
+type prover interface {
+	method
+	secret(now time.Time, s Secret, err error) // the answer to methodHost.retry
+}
+
+// A methodHost is what a method may do to its link; *Conn is one.
+type methodHost interface {
+	sendMethod(protocol uint16, pkt []byte)                  // copies pkt
+	nextID() byte                                            // the link's counter of identifiers
+	random(b []byte)                                         // fills b
+	ask(req *AuthRequest)                                    // asks the Authenticator beside R; one at a time; the answer comes by verdict
+	retry(e *AuthError)                                      // asks Config.Retry beside R; the answer comes by secret
+	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g.User is set
+	proved(p AuthProtocol, send, recv []byte, eapType uint8) // prover: the far side accepted this end
+	refuse(err error)                                        // over: the link says goodbye; err is an *AuthError or a *NegotiationError
+	peerClient() string                                      // texts of the far side's Identification, for AuthRequest.Client
+	settings() *Config                                       // never nil
+	called() *Call                                           // never nil
+}
