@@ -1,0 +1,75 @@
+package sstp
+
+import (
+	"bytes"
+	"crypto/subtle"
+)
+
+// The gates: every predicate that keeps somebody out. Each names the test that fails without it.
+
+// validLength says whether a packet's Length can be true: a header at least, and in a control packet the type and
+// number of attributes. Shorter ones would be read again for ever. Test: TestDelineation.
+func validLength(control bool, n int) bool {
+	if control {
+		return n >= controlLen
+	}
+	return n >= headerLen
+}
+
+// nonceHolds says whether a Call Connected has this connection's nonce: it is not one of another connection.
+// Test: TestReplayedCallConnected.
+func nonceHolds(sent, received []byte) bool {
+	return subtle.ConstantTimeCompare(sent, received) == 1
+}
+
+// hashOffered says whether a Call Connected uses exactly one of the hash protocols that the server named.
+// Test: TestBindingGates/hash_protocol.
+func hashOffered(offered, used uint8) bool {
+	return hashLen(used) != 0 && used&offered == used
+}
+
+// certificateHolds says whether the client saw the certificate that this connection was served: nobody is in between.
+// Test: TestBindingGates/certificate.
+func certificateHolds(served [][]byte, seen []byte) bool {
+	ok := 0
+	for _, h := range served {
+		ok |= subtle.ConstantTimeCompare(h, seen)
+	}
+	return ok == 1
+}
+
+// macHolds says whether the client has the keys of the authentication. Test: TestBindingGates/MAC.
+func macHolds(want, got []byte) bool {
+	return len(want) != 0 && subtle.ConstantTimeCompare(want, got) == 1
+}
+
+// keysComplete says whether keys may bind: none at all, for a method that yields none, or both and not zero. Half a
+// pair, or zeros from a method that should have yielded keys, would bind with what everybody knows.
+// Test: TestKeysFailClosed.
+func keysComplete(send, recv []byte) bool {
+	if len(send) == 0 && len(recv) == 0 {
+		return true
+	}
+	return len(send) != 0 && len(recv) != 0 && !allZero(send) && !allZero(recv)
+}
+
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
+// sha1Allowed says whether a client binds by SHA-1 to a server that offers nothing else. Test: TestSHA1Policy.
+func sha1Allowed(allow bool) bool { return allow }
+
+// passes says whether a PPP frame may go through, in either direction: data (protocols below 0x8000, which network
+// protocol phase carries) only on a call whose binding has been checked, [MS-SSTP] sections 3.2.7 and 3.3.7. A frame
+// without a protocol is no control frame. Tests: TestDataBeforeBinding, TestDataBeforeCallConnected.
+func passes(bound bool, frame []byte) bool {
+	return bound || controlProtocol(frame)
+}
+
+// controlProtocol says whether a frame's protocol is 0x8000 or above: RFC 1661 section 2. A compressed protocol, odd
+// in its first byte (section 6.5), is below 0x100.
+func controlProtocol(frame []byte) bool {
+	if len(frame) >= 2 && frame[0] == 0xff && frame[1] == 0x03 {
+		frame = frame[2:]
+	}
+	return len(frame) >= 2 && frame[0]&1 == 0 && frame[0] >= 0x80
+}

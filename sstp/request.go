@@ -1,0 +1,102 @@
+package sstp
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+)
+
+// A request is what a server takes from an SSTP_DUPLEX_POST. Host is ignored, and so is Content-Length: clients differ
+// in both, and neither changes what follows.
+type request struct {
+	correlation string // SSTPCORRELATIONID: untrusted, bounded
+	tenant      string // tenantid of the query, [MS-SSTP] section 4.6: untrusted, bounded
+	path        string // untrusted, bounded
+}
+
+// mayBeDuplex says whether a request that begins like this can still be SSTP's. It answers at the first byte that
+// differs, so that a web request is known before much of it has been read.
+func mayBeDuplex(head []byte) bool {
+	const want = duplexMethod + " " + duplexPath
+	if len(head) <= len(want) {
+		return bytes.EqualFold(head, []byte(want[:len(head)]))
+	}
+	if !bytes.EqualFold(head[:len(want)], []byte(want)) {
+		return false
+	}
+	switch next := head[len(want)]; next {
+	case ' ', '?':
+	default:
+		return false
+	}
+	if head[len(head)-1] != '\n' {
+		return true // asked again at the end of the line
+	}
+	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	_, version, _ := bytes.Cut(bytes.TrimRight(line[len(want):], " \r"), []byte{' '})
+	// Section 4.1: a server checks that the version is 1.1.
+	return bytes.EqualFold(bytes.TrimSpace(version), []byte("HTTP/1.1"))
+}
+
+// parseRequest reads the head of a request that mayBeDuplex has let through.
+func parseRequest(b []byte) (request, error) {
+	h, err := parseHead(b)
+	if err != nil {
+		return request{}, err
+	}
+	if !mayBeDuplex(append(h.start[:len(h.start):len(h.start)], '\n')) {
+		return request{}, fmt.Errorf("%w: request line %q", errHead, tag(h.start))
+	}
+	_, target, _ := bytes.Cut(h.start, []byte{' '})
+	target, _, _ = bytes.Cut(target, []byte{' '})
+	path, query, _ := bytes.Cut(target, []byte{'?'})
+	r := request{
+		correlation: tag(h.get("SSTPCORRELATIONID")),
+		path:        tag(path),
+	}
+	if values, err := url.ParseQuery(string(query)); err == nil {
+		r.tenant = tag([]byte(values.Get("tenantid")))
+	}
+	return r, nil
+}
+
+// appendRequest appends a client's request. The correlation id is new for each attempt, section 3.2.4.1.
+func appendRequest(b []byte, host, port string) []byte {
+	if port != "443" {
+		host = net.JoinHostPort(host, port)
+	} else if bytes.IndexByte([]byte(host), ':') >= 0 {
+		host = "[" + host + "]" // an IPv6 address, RFC 9110 section 7.2
+	}
+	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\n", duplexMethod, duplexPath)
+	b = fmt.Appendf(b, "Host: %s\r\n", host)
+	b = fmt.Appendf(b, "Content-Length: %s\r\n", duplexLength)
+	return fmt.Appendf(b, "SSTPCORRELATIONID: %s\r\n\r\n", newCorrelation())
+}
+
+// newCorrelation returns a random GUID in registry form, [MS-DTYP] section 2.3.4.3.
+func newCorrelation() string {
+	var g [16]byte
+	rand.Read(g[:])
+	g[6] = g[6]&0x0f | 0x40 // RFC 9562 section 5.4
+	g[8] = g[8]&0x3f | 0x80
+	return fmt.Sprintf("{%X-%X-%X-%X-%X}", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
+}
+
+// appendAccept appends a server's 200: few lines, and to be written at once, since sstp-client takes a read that ends
+// in a line feed for the whole answer and gives up after seven lines.
+func appendAccept(b []byte, now time.Time) []byte {
+	b = append(b, "HTTP/1.1 200 OK\r\nContent-Length: "+duplexLength+"\r\nServer: dialway\r\n"...)
+	b = append(b, "Date: "...)
+	b = now.UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
+	return append(b, "\r\n\r\n"...)
+}
+
+// appendRefusal appends a server's answer to what it does not serve, which ends the connection.
+func appendRefusal(b []byte, status string, now time.Time) []byte {
+	b = append(b, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\nConnection: close\r\nDate: "...)
+	b = now.UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
+	return append(b, "\r\n\r\n"...)
+}
