@@ -2,89 +2,248 @@ package ppp
 
 import (
 	"context"
-	"errors"
+	crand "crypto/rand"
+	"io"
+	"log/slog"
+	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Conn is one end of a PPP link. It is a tunnel.Link. It must be served from the start: between Open and Serve
 // nothing is answered, and a link that nobody serves dies.
+//
+// Its phases are RFC 1661's (section 3.2), with the transport's binding between authentication and network:
+//
+//	           LCP up                  proved, granted        Bind        NCP up and Bound
+//	establish ───────▶ authenticate ──────────────────▶ network ─────────────────────────▶ open
+//	    │                   │                              │                                 │
+//	    └───────────────────┴─────── end, peer's goodbye ──┴─────────────────────────────────┤
+//	                                                                                         ▼
+//	                                            dead ◀── LCP finished, 2 s, transport gone ── terminate
 type Conn struct {
 	fc     FrameConn
 	call   Call
-	config *Config
+	cfg    *Config
 	server bool
+	log    *slog.Logger
+	rand   io.Reader // crypto/rand but in tests
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+	work   context.Context // of what runs beside R
+	stop   context.CancelFunc
+	beside sync.WaitGroup
+
+	r      sync.Mutex  // held by whoever is R
+	unused *time.Timer // ends an open link that nobody serves
+
+	// What other goroutines leave for R, who looks after each wake.
+	asked  atomic.Pointer[TerminatedError] // Terminate
+	answer atomic.Pointer[decision]        // of the Authenticator
+	secret atomic.Pointer[newSecret]       // of Config.Retry
+	pooled atomic.Pointer[assignment]      // of the AddrPool
+	regran atomic.Bool                     // SetGrant
+	lasts  atomic.Pointer[timeRemaining]   // SendTimeRemaining
+
+	// What R leaves for other goroutines.
+	out     atomic.Pointer[egress] // nil: nothing may be sent
+	grant   atomic.Pointer[Grant]  // without keys
+	info    atomic.Pointer[Info]
+	ended   atomic.Bool
+	lastTx  atomic.Int64 // unix nanoseconds of the last packet that counts as use
+	txPkts  atomic.Uint64
+	txBytes atomic.Uint64
+	txDrops atomic.Uint64
+	rxPkts  atomic.Uint64
+	rxBytes atomic.Uint64
+	rxDrops atomic.Uint64
+
+	link
+}
+
+// A link is the part of a Conn that belongs to R.
+type link struct {
+	phase  phase
+	err    error // why it ends; the first reason counts
+	armed  time.Time
+	lcp    lcp
+	ipcp   ipcp
+	ipv6cp ipv6cp
+	ids    byte
+	client string // texts of Identification
+
+	auth     authState
+	addr     addrState
+	expected []netip.Prefix // Expect
+	router   bool           // Expect was called
+
+	bindCalled bool
+	openBy     time.Time // an NCP must be open
+	settleBy   time.Time // the other NCP gets no more time
+	goodbyeBy  time.Time
+	endAt      time.Time // Grant.SessionTimeout
+	lastRx     time.Time // anything
+	lastUse    time.Time // a packet
+	echoes     int       // sent since lastRx
+	echoAt     time.Time
+	answers    bucket // before authentication: answers to what a peer may send without end
+	inRate     bucket
+
+	scratch []byte // a packet's data while it is built
+	frame   []byte // a frame while it is written
+	src     srcCache
+	echo    [1][]byte // a packet that is answered on the link
+}
+
+type phase uint8
+
+const (
+	phaseNew phase = iota
+	phaseEstablish
+	phaseAuthenticate
+	phaseNetwork
+	phaseOpen
+	phaseTerminate
+	phaseDead
+)
+
+func (p phase) String() string {
+	return [...]string{"start", "LCP", "authentication", "network", "open", "goodbye", "end"}[p]
 }
 
 // Client makes the end that dialled. The Conn owns fc.
-func Client(fc FrameConn, call Call, config *Config) *Conn {
-	return &Conn{fc: fc, call: call, config: config}
-}
+func Client(fc FrameConn, call Call, config *Config) *Conn { return newConn(fc, call, config, false) }
 
 // Server makes the end that was called. The Conn owns fc.
-func Server(fc FrameConn, call Call, config *Config) *Conn {
-	return &Conn{fc: fc, call: call, config: config, server: true}
+func Server(fc FrameConn, call Call, config *Config) *Conn { return newConn(fc, call, config, true) }
+
+func newConn(fc FrameConn, call Call, config *Config, server bool) *Conn {
+	if config == nil {
+		config = new(Config)
+	}
+	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader}
+	c.setLogger(config.Logger)
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.work, c.stop = context.WithCancel(context.Background())
+	return c
 }
 
-// Open runs LCP, authentication and the network protocols, and returns when packets may flow: a network protocol is
-// open and the transport is Bound. ctx bounds it, not the link. An error is a *NegotiationError, an *AuthError, a
-// *TerminatedError or the transport's; the link is then closed.
-func (c *Conn) Open(ctx context.Context) error { return errors.ErrUnsupported }
-
-// Serve hands the far side's packets to to until the link ends or ctx does; then it says goodbye, closes the link and
-// returns why, never nil. Its goroutine is the link's: it answers keepalives and runs the timers. One call at a time.
-//
-// The buffers are to's until it returns, [:offset] is scratch, and nothing of them may be kept. Sources are checked:
-// only packets from Prefixes (or what Expect says) pass, and at a client only those for this end's addresses.
-func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n int, err error)) error {
-	return errors.ErrUnsupported
+func (c *Conn) setLogger(l *slog.Logger) {
+	if l == nil {
+		l = slog.New(slog.DiscardHandler)
+	}
+	c.log = l
 }
 
-// Expect widens what may come from the far side to these sources, for any destination: the far side is a router. Call
-// it before Serve.
-func (c *Conn) Expect(prefixes []netip.Prefix) {}
-
-// Write sends packets; it may be called from any goroutine, never waits, and drops what Grant.Out does not pass and
-// what the queue does not take. The buffers are Write's until it returns.
-func (c *Conn) Write(bufs [][]byte, offset int) (n int, err error) { return 0, errors.ErrUnsupported }
-
-// Addrs returns this end's addresses.
-func (c *Conn) Addrs() []netip.Addr { return nil }
-
-// Prefixes returns what the far side is sent, and may send from: at a server its address and Grant.Prefixes, at a
-// client everything.
-func (c *Conn) Prefixes() []netip.Prefix { return nil }
+// Addrs returns this end's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed.
+func (c *Conn) Addrs() (addrs []netip.Addr) {
+	for _, a := range [...]netip.Addr{c.Info().Local, c.Info().Local6} {
+		if a.IsValid() {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
 
 // DNS returns the name servers the far side named.
-func (c *Conn) DNS() []netip.Addr { return nil }
+func (c *Conn) DNS() []netip.Addr {
+	if c.info.Load() == nil {
+		return nil
+	}
+	return c.ipcp.dns()
+}
 
 // NBNS returns the NetBIOS name servers the far side named.
-func (c *Conn) NBNS() []netip.Addr { return nil }
+func (c *Conn) NBNS() []netip.Addr {
+	if c.info.Load() == nil {
+		return nil
+	}
+	return c.ipcp.nbns()
+}
 
 // MTU returns the largest packet Write takes.
-func (c *Conn) MTU() int { return 0 }
+func (c *Conn) MTU() int { return c.Info().MTU }
 
 // Context ends with the session; context.Cause says why. What accompanies a session hangs on it.
-func (c *Conn) Context() context.Context { return context.Background() }
+func (c *Conn) Context() context.Context { return c.ctx }
 
-// Info returns what was agreed; it does not change after Open.
-func (c *Conn) Info() Info { return Info{} }
+// Info returns what was agreed; it does not change after Open, and is empty before but for the Call.
+func (c *Conn) Info() Info {
+	if i := c.info.Load(); i != nil {
+		return *i
+	}
+	return Info{Call: &c.call}
+}
 
 // Stats returns the counters; it may be called at any time, also after the end.
-func (c *Conn) Stats() Stats { return Stats{} }
+func (c *Conn) Stats() Stats {
+	return Stats{
+		RxPackets: c.rxPkts.Load(), RxBytes: c.rxBytes.Load(),
+		TxPackets: c.txPkts.Load(), TxBytes: c.txBytes.Load(),
+		RxDropped: c.rxDrops.Load(), TxDropped: c.txDrops.Load(),
+	}
+}
 
 // Grant returns what the far side was given, without its keys; nil if this end did not authenticate it.
-func (c *Conn) Grant() *Grant { return nil }
+func (c *Conn) Grant() *Grant { return c.grant.Load() }
 
-// SetGrant replaces time-outs, rates and filters of the Grant at once; the rest of g is ignored.
-func (c *Conn) SetGrant(g *Grant) {}
-
-// SendTimeRemaining tells the far side how long the session will last (RFC 1570 section 2.2).
-func (c *Conn) SendTimeRemaining(d time.Duration, message string) error { return errors.ErrUnsupported }
+// SetGrant replaces time-outs, rates and filters of the Grant at once; the rest of g is ignored. Without a Grant it does
+// nothing.
+func (c *Conn) SetGrant(g *Grant) {
+	for {
+		old := c.grant.Load()
+		if old == nil || g == nil {
+			return
+		}
+		n := *old
+		n.SessionTimeout, n.IdleTimeout, n.Interim = g.SessionTimeout, g.IdleTimeout, g.Interim
+		n.RateIn, n.RateOut, n.In, n.Out = g.RateIn, g.RateOut, g.In, g.Out
+		if c.grant.CompareAndSwap(old, &n) {
+			break
+		}
+	}
+	c.regran.Store(true)
+	c.poke()
+}
 
 // Close is Terminate(UserRequest, "").
-func (c *Conn) Close() error { return nil }
+func (c *Conn) Close() error {
+	c.Terminate(UserRequest, "")
+	return nil
+}
 
 // Terminate starts the goodbye and returns; it may be called at any time, from any goroutine. Serve returns when the
 // goodbye is over.
-func (c *Conn) Terminate(cause Cause, reason string) {}
+func (c *Conn) Terminate(cause Cause, reason string) {
+	c.terminate(&TerminatedError{Cause: cause, Reason: reason})
+}
+
+func (c *Conn) terminate(why *TerminatedError) {
+	c.asked.CompareAndSwap(nil, why)
+	c.poke()
+	if c.ended.Load() || !c.r.TryLock() {
+		return // R is at work and will see it
+	}
+	// Nobody serves: the goodbye has a goroutine of its own.
+	go func() {
+		defer c.r.Unlock()
+		c.run(nil)
+	}()
+}
+
+// poke wakes R.
+func (c *Conn) poke() { c.fc.SetReadDeadline(longAgo) }
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// closedError is what calls on an ended link return.
+func (c *Conn) closedError() error {
+	if err := context.Cause(c.ctx); err != nil {
+		return err
+	}
+	return net.ErrClosed
+}

@@ -38,3 +38,12 @@ type methodHost interface {
 	settings() *Config                                       // never nil
 	called() *Call                                           // never nil
 }
+
+// newVerifier and newProver make the method of a protocol. An error is a *NegotiationError: it is not spoken here.
+func newVerifier(p AuthProtocol, h methodHost) (verifier, error) { return nil, notSpoken(p) }
+
+func newProver(p AuthProtocol, h methodHost) (prover, error) { return nil, notSpoken(p) }
+
+func notSpoken(p AuthProtocol) error {
+	return &NegotiationError{Phase: p.String(), Ours: "nothing", Hint: "take the protocol out of Config.Auth"}
+}

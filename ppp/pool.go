@@ -6,6 +6,9 @@ import (
 	"net/netip"
 )
 
+// ErrPoolExhausted says that every address of a pool is given.
+var ErrPoolExhausted = errors.New("ppp: address pool exhausted")
+
 // A Pool hands out addresses of Prefixes, the least recently used first, the same one to the same user where it can.
 type Pool struct {
 	Name     string         // which Grant.Pool it serves; empty serves all

@@ -1,0 +1,170 @@
+package ppp
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// An addrState is the far side's addresses: from the Grant, or from the pool, which may take its time.
+type addrState struct {
+	asking  bool
+	done    bool
+	addr    netip.Addr     // IPv4; invalid: none
+	six     []netip.Prefix // IPv6 prefixes from the pool
+	back    []netip.Prefix // to be put back, once
+	hasBack bool
+	err     error // why there is none
+}
+
+// An assignment is an AddrPool's answer.
+type assignment struct {
+	got []netip.Prefix
+	err error
+}
+
+// needAddress reports whether the far side's address is still being fetched, and fetches it when it is wanted: always
+// for a caller, for others when they ask.
+func (c *Conn) needAddress(wanted bool) (wait bool) {
+	s := &c.addr
+	switch {
+	case s.done:
+		return false
+	case s.asking:
+		return true
+	}
+	g := c.grant.Load()
+	if g != nil && g.Addr.Is4() {
+		s.done, s.addr = true, g.Addr
+		return false
+	}
+	if c.cfg.Pool == nil {
+		s.done = true
+		return false
+	}
+	if !wanted {
+		return false
+	}
+	s.asking = true
+	var name string
+	if g != nil {
+		name = g.Pool
+	}
+	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
+	c.goBeside(func(ctx context.Context) {
+		a := new(assignment)
+		a.got, a.err = getAddress(ctx, pool, name, user, own)
+		c.pooled.Store(a)
+	})
+	return true
+}
+
+// getAddress asks the pool; this end's own address is not for the far side, even if the pool holds it.
+func getAddress(ctx context.Context, pool AddrPool, name, user string, own netip.Addr) ([]netip.Prefix, error) {
+	got, err := pool.Get(ctx, name, user)
+	if err != nil || !own.IsValid() || !holds(got, own) {
+		return got, err
+	}
+	defer pool.Put(got)
+	again, err := pool.Get(ctx, name, user)
+	if err == nil && holds(again, own) {
+		defer pool.Put(again)
+		return nil, ErrPoolExhausted
+	}
+	return again, err
+}
+
+func holds(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == a && p.IsSingleIP() })
+}
+
+// release puts back what the pool gave, also what came too late.
+func (c *Conn) release() {
+	if a := c.pooled.Swap(nil); a != nil && a.err == nil {
+		c.cfg.Pool.Put(a.got)
+	}
+	if c.addr.hasBack {
+		c.addr.hasBack = false
+		c.cfg.Pool.Put(c.addr.back)
+	}
+}
+
+// assigned takes the pool's answer.
+func (c *Conn) assigned(now time.Time, a *assignment) {
+	s := &c.addr
+	s.asking, s.done, s.err = false, true, a.err
+	if a.err == nil {
+		s.back, s.hasBack = a.got, true
+		for _, p := range a.got {
+			if p.Addr().Is4() {
+				s.addr = p.Addr()
+			} else {
+				s.six = append(s.six, p)
+			}
+		}
+	} else {
+		c.log.Warn("ppp: no address", "id", c.call.ID, "user", c.auth.user, "why", a.err)
+	}
+	c.ipcp.recheck(now)
+}
+
+// peerAddr is the IPv4 address that the far side gets; invalid: none.
+func (c *Conn) peerAddr() netip.Addr { return c.addr.addr }
+
+// nameServers is what the far side is told when it asks.
+func (c *Conn) nameServers() (dns, nbns []netip.Addr) {
+	dns, nbns = c.cfg.DNS, c.cfg.NBNS
+	if g := c.grant.Load(); g != nil {
+		if g.DNS != nil {
+			dns = g.DNS
+		}
+		if g.NBNS != nil {
+			nbns = g.NBNS
+		}
+	}
+	return only4(dns), only4(nbns)
+}
+
+// only4: IPCP can name IPv4 servers only (RFC 1877).
+func only4(list []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return !a.Is4() })
+}
+
+// Prefixes returns what the far side is sent, and may send from: at a server its address, Grant.Prefixes and the pool's
+// IPv6 prefixes, at a client everything.
+func (c *Conn) Prefixes() []netip.Prefix {
+	i := c.info.Load()
+	if i == nil {
+		return nil
+	}
+	if !c.server {
+		return everything(i)
+	}
+	var list []netip.Prefix
+	if i.Peer.Is4() {
+		list = append(list, netip.PrefixFrom(i.Peer, 32))
+	}
+	if g := c.grant.Load(); g != nil {
+		list = append(list, g.Prefixes...)
+	}
+	return append(list, c.addr.six...)
+}
+
+func everything(i *Info) (list []netip.Prefix) {
+	if i.Peer.IsValid() || i.Local.IsValid() {
+		list = append(list, netip.PrefixFrom(unspecified4, 0))
+	}
+	if i.Peer6.IsValid() {
+		list = append(list, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+	}
+	return list
+}
+
+// Expect widens what may come from the far side to these sources, for any destination: the far side is a router. Call
+// it before Serve.
+func (c *Conn) Expect(prefixes []netip.Prefix) {
+	c.r.Lock()
+	defer c.r.Unlock()
+	c.expected, c.router = slices.Clone(prefixes), true
+}

@@ -1,0 +1,49 @@
+package ppp
+
+// The gates of this package: what must hold before a link goes on, each a predicate of its own, so that a test can take
+// one away and see what then goes wrong.
+
+// mayOpenLCP: LCP never opens without the authentication this end demands. Test: TestLCPNeedsDemandedAuth.
+func mayOpenLCP(demands bool, agreed AuthProtocol) bool {
+	return !demands || agreed != NoProtocol
+}
+
+// mayGoUnasked: a client that was given credentials refuses a server that asks for none, or a man in the middle would
+// skip the method whose proof the client insists on. Test: TestClientRefusesNoAuth.
+func mayGoUnasked(hasCredentials, allowed bool) bool {
+	return !hasCredentials || allowed
+}
+
+// mayProve: what this end is willing to say to a far side that the transport has not verified. PAP gives the password
+// away, CHAP a hash of it; an MS-CHAPv2 response is one DES key's work to break. Test: TestClientRefusesWeakAuth.
+func mayProve(p AuthProtocol, verified, allowUnverified bool) bool {
+	switch p {
+	case PAP, CHAP:
+		return verified
+	case MSCHAPv2:
+		return verified || allowUnverified
+	}
+	return true
+}
+
+// mayRenegotiate: the binding of the transport covers one authentication and cannot be renewed, so LCP may not go down
+// once the transport has it. Test: TestNoRenegotiationAfterBind.
+func mayRenegotiate(binds, bindCalled bool) bool {
+	return !binds || !bindCalled
+}
+
+// mayPassData: no packet passes, in either direction, before its network protocol is open and the transport is bound.
+// Test: TestNoDataBeforeNCP.
+func mayPassData(ncpOpen, bound bool) bool {
+	return ncpOpen && bound
+}
+
+// mayComeFrom: a packet passes if its source was given to the far side. Test: TestForeignSourceDropped.
+func mayComeFrom(given bool) bool {
+	return given
+}
+
+// mayGoTo: a client that is not a router takes only what is meant for it. Test: TestForeignDestinationDropped.
+func mayGoTo(router, own bool) bool {
+	return router || own
+}

@@ -1,0 +1,234 @@
+package ppp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// IPCP's options: RFC 1332 section 3, RFC 1877 section 1. Compression (2) and the old IP-Addresses (1) are rejected.
+const (
+	optIPAddress = 3
+	optDNS1      = 129
+	optNBNS1     = 130
+	optDNS2      = 131
+	optNBNS2     = 132
+)
+
+// serverOptions are the options that ask for name servers, in the order RFC 1877 numbers them.
+var serverOptions = [4]byte{optDNS1, optNBNS1, optDNS2, optNBNS2}
+
+// An ipcp agrees on the IPv4 addresses of both ends and on name servers. Either end may ask the other for its address:
+// two routers do so in the same session.
+type ipcp struct {
+	automaton
+	c *Conn
+
+	// This end's request.
+	local   netip.Addr // 0.0.0.0 asks
+	fixed   bool       // the address is configured here: a Nak does not change it
+	noAddr  bool       // the peer does not take the option: unnumbered
+	asks    bool       // asks for name servers
+	servers [4]netip.Addr
+	refused [4]bool
+
+	peer netip.Addr // the peer's address, as acknowledged
+}
+
+var unspecified4 = netip.AddrFrom4([4]byte{})
+
+func (n *ipcp) init(c *Conn) {
+	n.automaton = automaton{proto: protoIPCP, layer: n, link: c}
+	n.c = c
+	n.local, n.fixed = c.cfg.Addr, c.cfg.Addr.Is4()
+	if !n.fixed {
+		n.local = unspecified4
+	}
+	n.asks = !c.server
+}
+
+func (n *ipcp) request(b []byte) []byte {
+	if !n.noAddr {
+		b = appendOptionAddr(b, optIPAddress, n.local)
+	}
+	if n.asks {
+		for i, typ := range serverOptions {
+			if !n.refused[i] {
+				b = appendOptionAddr(b, typ, n.servers[i])
+			}
+		}
+	}
+	return b
+}
+
+func appendOptionAddr(b []byte, typ byte, a netip.Addr) []byte {
+	v := addr4(a)
+	return appendOption(b, typ, v[:])
+}
+
+// addr4 is the four bytes of an address; zero for what is none.
+func addr4(a netip.Addr) [4]byte {
+	if a.Is4() {
+		return a.As4()
+	}
+	return [4]byte{}
+}
+
+// wait: a peer's address may have to be fetched first.
+func (n *ipcp) wait(list []byte) bool {
+	for len(list) > 0 {
+		var o option
+		o, list, _ = nextOption(list)
+		if o.typ == optIPAddress && len(o.val) == 4 {
+			return n.c.needAddress([4]byte(o.val) == [4]byte{})
+		}
+	}
+	return false
+}
+
+func (n *ipcp) check(list []byte, a *answer) {
+	n.peer = netip.Addr{}
+	dns, nbns := n.c.nameServers()
+	for len(list) > 0 {
+		var o option
+		o, list, _ = nextOption(list)
+		if len(o.val) != 4 {
+			a.reject(o)
+			continue
+		}
+		switch o.typ {
+		case optIPAddress:
+			n.checkAddr(o, a)
+		case optDNS1:
+			checkServer(o, a, dns, 0)
+		case optDNS2:
+			checkServer(o, a, dns, 1)
+		case optNBNS1:
+			checkServer(o, a, nbns, 0)
+		case optNBNS2:
+			checkServer(o, a, nbns, 1)
+		default:
+			a.reject(o)
+		}
+	}
+}
+
+// checkAddr: an end that has an address to give insists on it; an end that has none takes what the peer says of itself,
+// and rejects the question of a peer that does not know.
+func (n *ipcp) checkAddr(o option, a *answer) {
+	asked := netip.AddrFrom4([4]byte(o.val))
+	given := n.c.peerAddr()
+	switch {
+	case given.IsValid() && asked == given:
+		n.peer = given
+	case given.IsValid():
+		v := given.As4()
+		a.nak(o, v[:])
+	case n.c.server || !usablePeer(asked) || asked == n.local:
+		a.reject(o)
+	default:
+		n.peer = asked
+	}
+}
+
+// usablePeer reports whether a peer may say that this is its address.
+func usablePeer(a netip.Addr) bool {
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// checkServer answers a question for the i-th of a kind of server; without one the option is rejected, since a Nak with
+// 0.0.0.0 would make the peer use that (RFC 1877 section 1.1 knows no other way to say none).
+func checkServer(o option, a *answer, list []netip.Addr, i int) {
+	if i >= len(list) {
+		a.reject(o)
+		return
+	}
+	if v := addr4(list[i]); [4]byte(o.val) != v {
+		a.nak(o, v[:])
+	}
+}
+
+func (n *ipcp) naked(list []byte) error {
+	for len(list) > 0 {
+		var o option
+		o, list, _ = nextOption(list)
+		if len(o.val) != 4 {
+			continue
+		}
+		v := netip.AddrFrom4([4]byte(o.val))
+		if v.IsUnspecified() {
+			continue // no suggestion: ask again, within the rounds allowed
+		}
+		if o.typ == optIPAddress {
+			if (n.fixed || n.c.isOpen()) && v != n.local {
+				return &NegotiationError{
+					Phase: "IPCP", Remote: true, Ours: n.local.String(), Theirs: v.String(),
+					Hint: "leave Config.Addr zero to take the address that the far side gives",
+				}
+			}
+			n.local = v
+			continue
+		}
+		for i, typ := range serverOptions {
+			if o.typ == typ {
+				n.servers[i] = v
+			}
+		}
+	}
+	return nil
+}
+
+func (n *ipcp) rejected(list []byte) error {
+	for len(list) > 0 {
+		var o option
+		o, list, _ = nextOption(list)
+		if o.typ == optIPAddress {
+			n.noAddr = true
+		}
+		for i, typ := range serverOptions {
+			if o.typ == typ {
+				n.refused[i] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (n *ipcp) up(now time.Time) {
+	if !n.noAddr && n.local.IsUnspecified() {
+		n.fail(now, &NegotiationError{
+			Phase: "IPCP", Remote: true, Ours: "an address", Theirs: "0.0.0.0",
+			Hint: "the far side has no address to give; set Config.Addr",
+		})
+		return
+	}
+	n.c.networkUp(now)
+}
+
+func (n *ipcp) down()              { n.c.networkDown() }
+func (n *ipcp) finished(why error) { n.c.networkFinished(&n.automaton, why) }
+
+func (n *ipcp) other(code, id byte, data []byte, now time.Time) bool { return false }
+
+// addr is this end's address; invalid on an unnumbered link.
+func (n *ipcp) addr() netip.Addr {
+	if n.noAddr || n.local.IsUnspecified() {
+		if n.fixed {
+			return n.local
+		}
+		return netip.Addr{}
+	}
+	return n.local
+}
+
+// dns returns the name servers the peer named; nbns the NetBIOS ones.
+func (n *ipcp) dns() []netip.Addr  { return named(n.servers[0], n.servers[2]) }
+func (n *ipcp) nbns() []netip.Addr { return named(n.servers[1], n.servers[3]) }
+
+func named(list ...netip.Addr) (out []netip.Addr) {
+	for _, a := range list {
+		if a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Keepalive: after Config.Echo of silence an Echo-Request (RFC 1661 section 5.8), then one each echoRetry; without any
+// frame at all after maxEchoes of them the link is lost. Any frame counts as a sign of life.
+const (
+	defaultEcho = time.Minute
+	echoRetry   = 10 * time.Second
+	maxEchoes   = 4
+)
+
+func (c *Conn) echoTime() time.Duration {
+	if c.cfg.Echo == 0 {
+		return defaultEcho
+	}
+	return c.cfg.Echo
+}
+
+// heard notes a sign of life. The timer is not moved here, once per batch would be dear: it looks at lastRx when due.
+func (c *Conn) heard(now time.Time) {
+	c.lastRx, c.echoes = now, 0
+}
+
+func (c *Conn) scheduleEcho(now time.Time) {
+	if t := c.echoTime(); t > 0 {
+		c.echoAt = c.lastRx.Add(t)
+		if c.echoes > 0 {
+			c.echoAt = now.Add(min(t, echoRetry))
+		}
+	}
+}
+
+func (c *Conn) tickOpen(now time.Time) {
+	if due(c.echoAt, now) {
+		if c.echoes == 0 && now.Sub(c.lastRx) < c.echoTime() {
+			c.scheduleEcho(now)
+		} else if c.echoes >= maxEchoes {
+			c.end(now, &TerminatedError{Cause: LostCarrier, Remote: true, Reason: "no answer to LCP echoes"})
+			return
+		} else {
+			c.lcp.sendEcho()
+			c.echoes++
+			c.scheduleEcho(now)
+		}
+	}
+	if due(c.endAt, now) {
+		c.end(now, &TerminatedError{Cause: SessionTimeout, Reason: "Grant.SessionTimeout is over"})
+		return
+	}
+	if due(c.idleAt(), now) {
+		c.end(now, &TerminatedError{Cause: IdleTimeout, Reason: "no packet within Grant.IdleTimeout"})
+	}
+}
+
+// idleAt is when the link has been idle for too long, as far as is known now; zero: never.
+func (c *Conn) idleAt() time.Time {
+	g := c.grant.Load()
+	if c.phase != phaseOpen || g == nil || g.IdleTimeout <= 0 {
+		return time.Time{}
+	}
+	last := c.lastUse
+	if tx := time.Unix(0, c.lastTx.Load()); tx.After(last) {
+		last = tx
+	}
+	return last.Add(g.IdleTimeout)
+}
+
+// echoed: an Echo-Reply has come. That something came is noted already; our own magic number in it says that we hear
+// ourselves (RFC 1661 section 5.8).
+func (c *Conn) echoed(now time.Time, id byte, data []byte) {
+	if len(data) >= 4 && !c.lcp.noMagic && binary.BigEndian.Uint32(data) == c.lcp.magic && c.lcp.peerMagic != 0 {
+		c.log.Debug("ppp: an echo reply carries our own magic number", "id", c.call.ID)
+	}
+}
+
+// identified keeps the texts a far side sends of itself (RFC 1570 section 2.1); Windows sends its version, its host's name
+// and a correlation identifier that is no text.
+func (c *Conn) identified(text string) {
+	const most = 3 * maxText
+	if text == "" || len(c.client)+len(text) > most || !printable(text) {
+		return
+	}
+	if c.client != "" {
+		c.client += " "
+	}
+	c.client += text
+}
+
+// printable reports whether cleanText left a text as it was, more or less.
+func printable(text string) bool {
+	dots := 0
+	for i := range len(text) {
+		if text[i] == '.' {
+			dots++
+		}
+	}
+	return dots*4 <= len(text)
+}
+
+// remaining: the far side says when it will end the session (RFC 1570 section 2.2).
+func (c *Conn) remaining(now time.Time, seconds uint32, text string) {
+	if seconds == 0xffffffff {
+		return
+	}
+	c.log.Info("ppp: the far side will end the session", "id", c.call.ID, "in", time.Duration(seconds)*time.Second, "message", text)
+}
+
+// applyGrant puts the Grant's limits in force.
+func (c *Conn) applyGrant(now time.Time) {
+	c.endAt = time.Time{}
+	if g := c.grant.Load(); g != nil {
+		if g.SessionTimeout > 0 {
+			c.endAt = c.Info().Opened.Add(g.SessionTimeout)
+		}
+		c.inRate.set(g.RateIn)
+	}
+	c.publish()
+}

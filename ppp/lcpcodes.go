@@ -1,0 +1,132 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// LCP's codes beyond the seven that every control protocol has: RFC 1661 sections 5.7 to 5.9, RFC 1570 section 1.
+
+// maxText bounds what is kept of the texts a peer sends of itself.
+const maxText = 128
+
+func (l *lcp) other(code, id byte, data []byte, now time.Time) bool {
+	switch code {
+	case codeProtocolReject:
+		l.protocolRejected(now, data)
+	case codeEchoRequest:
+		l.event(evEcho, now, func() { l.echoReply(id, data) })
+	case codeEchoReply:
+		l.event(evEcho, now, nil)
+		if l.opened() {
+			l.c.echoed(now, id, data)
+		}
+	case codeDiscardRequest:
+		l.event(evEcho, now, nil)
+	case codeIdentification:
+		// In any state, never answered (RFC 1570 section 2.1).
+		if len(data) >= 4 {
+			l.c.identified(cleanText(data[4:], maxText))
+		}
+	case codeTimeRemaining:
+		if len(data) >= 8 {
+			l.c.remaining(now, binary.BigEndian.Uint32(data[4:]), cleanText(data[8:], maxText))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// ownMagic is what echoes and texts carry: zero while no magic number was agreed (RFC 1661 section 5.8).
+func (l *lcp) ownMagic() uint32 {
+	if l.noMagic {
+		return 0
+	}
+	return l.magic
+}
+
+// echoReply answers with our magic number and the request's data, cut to what the peer receives.
+func (l *lcp) echoReply(id byte, data []byte) {
+	if len(data) < 4 || !l.c.mayAnswerEcho() {
+		l.c.drop()
+		return
+	}
+	if n := l.c.maxControl() - packetHeaderLen; len(data) > n {
+		data = data[:n]
+	}
+	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
+	b = append(b, data[4:]...)
+	l.c.sendPacket(protoLCP, codeEchoReply, id, b)
+}
+
+// sendEcho asks whether the peer is there.
+func (l *lcp) sendEcho() byte {
+	id := l.c.nextID()
+	l.c.sendPacket(protoLCP, codeEchoRequest, id, binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic()))
+	return id
+}
+
+// sendText sends an Identification.
+func (l *lcp) sendText(text string) {
+	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
+	l.c.sendPacket(protoLCP, codeIdentification, l.c.nextID(), append(b, text...))
+}
+
+// sendTimeRemaining says how long the session will last; 0xffffffff is for ever.
+func (l *lcp) sendTimeRemaining(d time.Duration, text string) {
+	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
+	b = binary.BigEndian.AppendUint32(b, lasting(d))
+	l.c.sendPacket(protoLCP, codeTimeRemaining, l.c.nextID(), append(b, text...))
+}
+
+// lasting is a duration in seconds; for ever is all ones.
+func lasting(d time.Duration) uint32 {
+	if d < 0 || d/time.Second >= 0xffffffff {
+		return 0xffffffff
+	}
+	return uint32(d / time.Second)
+}
+
+// protocolReject returns a frame's protocol and information, only while LCP is open; the identifier changes for each
+// (RFC 1661 section 5.7).
+func (l *lcp) protocolReject(proto uint16, info []byte) {
+	if !l.opened() || !l.c.mayAnswerUnknown() {
+		return
+	}
+	b := binary.BigEndian.AppendUint16(l.c.scratch[:0], proto)
+	if n := l.c.maxControl() - packetHeaderLen - 2; len(info) > n {
+		info = info[:n]
+	}
+	l.c.sendPacket(protoLCP, codeProtocolReject, l.c.nextID(), append(b, info...))
+}
+
+// protocolRejected: the peer does not speak a protocol of ours.
+func (l *lcp) protocolRejected(now time.Time, data []byte) {
+	if len(data) < 2 || !l.opened() {
+		l.c.drop()
+		return
+	}
+	proto := binary.BigEndian.Uint16(data)
+	if proto == protoLCP {
+		l.fail(now, &NegotiationError{Phase: "LCP", Remote: true, Theirs: "Protocol-Reject of LCP itself"})
+		return
+	}
+	l.event(evRejectOK, now, nil)
+	l.c.protocolGone(now, proto)
+}
+
+// cleanText makes a peer's bytes fit for logs and attributes: printable ASCII, bounded.
+func cleanText(b []byte, most int) string {
+	if len(b) > most {
+		b = b[:most]
+	}
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			c = '.'
+		}
+		out[i] = c
+	}
+	return string(out)
+}

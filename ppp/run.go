@@ -1,0 +1,309 @@
+package ppp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// goodbyeTime bounds a goodbye: two Terminate-Requests' worth would be 6 s, which nobody waits for.
+const goodbyeTime = 2 * time.Second
+
+// networkTime bounds the time from authentication to the first open network protocol.
+const networkTime = time.Minute
+
+// unservedTime is how long an open link waits for Serve.
+const unservedTime = time.Minute
+
+// Open runs LCP, authentication and the network protocols, and returns when packets may flow: a network protocol is
+// open and the transport is Bound. ctx bounds it, not the link. An error is a *NegotiationError, an *AuthError, a
+// *TerminatedError or the transport's; the link is then closed.
+func (c *Conn) Open(ctx context.Context) error {
+	if !c.r.TryLock() {
+		return errors.New("ppp: Open of a link that is being opened or served")
+	}
+	defer c.r.Unlock()
+	if c.ended.Load() {
+		return c.closedError()
+	}
+	if c.phase != phaseNew {
+		return errors.New("ppp: Open of a link that is open")
+	}
+	stop := context.AfterFunc(ctx, func() { c.fc.SetReadDeadline(longAgo) })
+	defer stop()
+	now := time.Now()
+	if err := c.start(now); err != nil {
+		c.end(now, err)
+	}
+	for c.phase < phaseOpen {
+		if err := ctx.Err(); err != nil {
+			c.end(time.Now(), c.timedOut(context.Cause(ctx)))
+			break
+		}
+		c.turn(nil)
+	}
+	if c.phase == phaseOpen {
+		c.unused = time.AfterFunc(unservedTime, func() {
+			c.terminate(&TerminatedError{Cause: NASError, Reason: "nobody serves the session"})
+		})
+		return nil
+	}
+	return c.run(nil)
+}
+
+// timedOut says in which phase the time was over.
+func (c *Conn) timedOut(err error) error {
+	return &NegotiationError{Phase: c.phaseName(), Remote: true, Err: err}
+}
+
+func (c *Conn) phaseName() string {
+	switch {
+	case c.phase == phaseAuthenticate:
+		if p := c.lcp.proving; p != NoProtocol {
+			return p.String()
+		}
+		return c.lcp.demanded().String()
+	case c.phase == phaseNetwork && !c.fc.Bound():
+		return "binding"
+	case c.phase == phaseNetwork && c.cfg.NoIPv4:
+		return "IPV6CP"
+	case c.phase == phaseNetwork:
+		return "IPCP"
+	}
+	return "LCP"
+}
+
+// start takes the Config of this call and sends the first request.
+func (c *Conn) start(now time.Time) error {
+	if c.cfg.ForCall != nil {
+		cfg, err := c.cfg.ForCall(&c.call)
+		if err != nil {
+			return err
+		}
+		if cfg != nil {
+			c.cfg = cfg
+			c.setLogger(cfg.Logger)
+		}
+	}
+	if c.server && c.cfg.Authenticator == nil && !c.cfg.NoAuth {
+		return errors.New("ppp: a server needs an Authenticator, or NoAuth: true")
+	}
+	if c.cfg.NoIPv4 && c.cfg.NoIPv6 {
+		return errors.New("ppp: NoIPv4 and NoIPv6 leave nothing to carry")
+	}
+	if c.call.ID == "" {
+		c.call.ID = c.newCallID()
+	}
+	c.scratch = make([]byte, 0, 256)
+	c.phase = phaseEstablish
+	c.lastRx = now
+	c.lcp.init(c)
+	c.ipcp.init(c)
+	c.ipv6cp.init(c)
+	c.lcp.open(now)
+	c.lcp.automaton.up(now)
+	return nil
+}
+
+// newCallID is unique in this process and its restarts.
+func (c *Conn) newCallID() string {
+	var b [8]byte
+	c.random(b[:])
+	return fmt.Sprintf("%x", b)
+}
+
+// run turns until the link is over, and returns why. to is nil for a link that only says goodbye.
+func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
+	if c.phase == phaseNew {
+		now := time.Now()
+		c.look(now)
+		c.end(now, c.lostError(net.ErrClosed))
+	}
+	for c.phase != phaseDead {
+		c.turn(to)
+	}
+	return c.finish()
+}
+
+// turn waits for frames or a timer, once, and acts on it. A timer is a read deadline: R arms the nearest before it
+// waits. Who wakes R leaves a mark first and then moves the deadline into the past, so R arms first and looks second.
+func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
+	if d := c.deadline(); !d.Equal(c.armed) {
+		c.armed = d
+		if err := c.fc.SetReadDeadline(d); err != nil {
+			c.lost(err)
+			return
+		}
+	}
+	if c.look(time.Now()); c.phase == phaseDead {
+		return
+	}
+	frames, err := c.fc.ReadFrames()
+	now := time.Now()
+	if len(frames) > 0 {
+		c.heard(now)
+		c.take(now, frames, to)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.armed = time.Time{} // it may have been a poke, which took the place of our deadline
+		if c.armed.Equal(c.deadline()) {
+			c.fc.SetReadDeadline(time.Time{})
+		}
+	default:
+		c.lost(err)
+		return
+	}
+	c.tick(now)
+}
+
+// look acts on what other goroutines left.
+func (c *Conn) look(now time.Time) {
+	if d := c.answer.Swap(nil); d != nil {
+		c.decided(now, d)
+	}
+	if s := c.secret.Swap(nil); s != nil && c.auth.prover != nil && c.phase < phaseTerminate {
+		c.auth.prover.secret(now, s.secret, s.err)
+	}
+	if a := c.pooled.Swap(nil); a != nil {
+		c.assigned(now, a)
+	}
+	if c.regran.Swap(false) && c.phase == phaseOpen {
+		c.applyGrant(now)
+	}
+	if l := c.lasts.Swap(nil); l != nil && c.lcp.opened() {
+		c.lcp.sendTimeRemaining(l.d, l.text)
+	}
+	if t := c.asked.Load(); t != nil && c.phase < phaseTerminate {
+		c.end(now, t)
+	}
+}
+
+// deadline is the nearest of R's timers; zero: none.
+func (c *Conn) deadline() time.Time {
+	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires, c.goodbyeBy, c.openBy, c.settleBy, c.endAt, c.echoAt)
+	if c.auth.verifier != nil {
+		d = earliest(d, c.auth.verifier.deadline())
+	}
+	if c.auth.prover != nil {
+		d = earliest(d, c.auth.prover.deadline())
+	}
+	return earliest(d, c.idleAt())
+}
+
+func earliest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// due reports whether a timer has run out.
+func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
+
+// tick runs what is due.
+func (c *Conn) tick(now time.Time) {
+	for _, a := range [...]*automaton{&c.lcp.automaton, &c.ipcp.automaton, &c.ipv6cp.automaton} {
+		if due(a.expires, now) {
+			a.expire(now)
+		}
+	}
+	if c.phase < phaseTerminate {
+		if v := c.auth.verifier; v != nil && due(v.deadline(), now) {
+			v.expire(now)
+		}
+		if p := c.auth.prover; p != nil && due(p.deadline(), now) {
+			p.expire(now)
+		}
+	}
+	switch c.phase {
+	case phaseNetwork:
+		if c.checkOpen(now); c.phase == phaseNetwork && due(c.openBy, now) {
+			c.end(now, c.timedOut(errNoAnswer))
+		}
+	case phaseOpen:
+		c.tickOpen(now)
+	case phaseTerminate:
+		if due(c.goodbyeBy, now) {
+			c.phase = phaseDead
+		}
+	}
+}
+
+// end begins the goodbye; the first reason counts.
+func (c *Conn) end(now time.Time, why error) {
+	if c.phase >= phaseTerminate {
+		return
+	}
+	c.err = why
+	c.out.Store(nil)
+	early := c.phase <= phaseEstablish && c.lcp.state <= stateStarting
+	c.phase = phaseTerminate
+	c.openBy, c.settleBy, c.endAt, c.echoAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	c.ipcp.reset()
+	c.ipv6cp.reset()
+	c.stop() // nobody decides about this far side any more
+	if early {
+		c.phase = phaseDead
+		return
+	}
+	c.goodbyeBy = now.Add(goodbyeTime)
+	c.lcp.close(now)
+}
+
+// lost ends without a goodbye: the transport is gone.
+func (c *Conn) lost(err error) {
+	if c.phase < phaseTerminate {
+		c.err = c.lostError(err)
+	}
+	c.out.Store(nil)
+	c.phase = phaseDead
+}
+
+// lostError says how an open link, or one in the making, lost its transport.
+func (c *Conn) lostError(err error) error {
+	if l := c.lasts.Swap(nil); l != nil && c.lcp.opened() {
+		c.lcp.sendTimeRemaining(l.d, l.text)
+	}
+	if t := c.asked.Load(); t != nil {
+		return t
+	}
+	t := &TerminatedError{Cause: LostCarrier, Remote: true, Err: err}
+	var known interface{ TerminateCause() Cause }
+	if errors.As(err, &known) {
+		t.Cause = known.TerminateCause()
+	} else if errors.Is(err, ErrPeerStalled) {
+		t.Remote = true
+	}
+	return t
+}
+
+// finish closes everything, once.
+func (c *Conn) finish() error {
+	if c.ended.Swap(true) {
+		return c.closedError()
+	}
+	if c.err == nil {
+		c.err = c.lostError(net.ErrClosed)
+	}
+	if c.unused != nil {
+		c.unused.Stop()
+	}
+	c.out.Store(nil)
+	if s := c.cfg.Sessions; s != nil && c.info.Load() != nil {
+		s.remove(c)
+	}
+	c.stop()
+	c.fc.Close()
+	c.cancel(c.err)
+	c.beside.Wait()
+	c.release()
+	c.log.Debug("ppp: link over", "id", c.call.ID, "why", c.err)
+	return c.err
+}
