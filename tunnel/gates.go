@@ -1,0 +1,47 @@
+package tunnel
+
+import "net/netip"
+
+// The security predicates of this package. Each names the test that fails without it.
+
+// staysOnLink reports whether a is link-local or multicast: such packets never leave their link, and such addresses
+// are in no route (RFC 4291 sections 2.5.6 and 2.7, RFC 3927 section 7).
+// Without it fails TestLinkLocalAndMulticastNeverLeaveTheirLink.
+func staysOnLink(a netip.Addr) bool { return a.IsLinkLocalUnicast() || a.IsMulticast() }
+
+// staysOnHost reports whether a is no address of a host on any link: RFC 1812 section 5.3.7, RFC 4291 sections 2.5.2 and
+// 2.5.3. A far side that may send from everywhere must not reach what listens on this host's loopback.
+// Without it fails TestLoopbackNeverComesFromALink.
+func staysOnHost(a netip.Addr) bool {
+	return !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a == broadcast
+}
+
+// takesPrefix reports whether p may stand in a Table. A prefix that merely contains such addresses, as a default route
+// does, may: Lookup leaves them out.
+// Without it fails TestTableRefusesLinkLocalAndMulticastPrefixes.
+func takesPrefix(p netip.Prefix) bool {
+	if !p.IsValid() {
+		return false
+	}
+	for _, never := range neverRouted {
+		if never.Bits() <= p.Bits() && never.Contains(p.Addr()) {
+			return false
+		}
+	}
+	return true
+}
+
+var neverRouted = [...]netip.Prefix{
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16),
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4),
+	netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80}), 10),
+	netip.PrefixFrom(netip.AddrFrom16([16]byte{0xff}), 8),
+}
+
+// sourceAllowed reports whether a packet from src may come from via: packets to src go there, so src is via's.
+// Without it fails TestFromRefusesSourcesOfOthers.
+func sourceAllowed(routes RouteTable, src netip.Addr, via PacketWriter) bool {
+	return !staysOnLink(src) && !staysOnHost(src) && routes.Lookup(src) == via
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
