@@ -3,6 +3,11 @@ package sstp
 import (
 	"bytes"
 	"crypto/subtle"
+	"crypto/tls"
+	"net/netip"
+	"slices"
+
+	"github.com/dialway/dialway/ppp"
 )
 
 // The gates: every predicate that keeps somebody out. Each names the test that fails without it.
@@ -73,3 +78,39 @@ func controlProtocol(frame []byte) bool {
 	}
 	return len(frame) >= 2 && frame[0]&1 == 0 && frame[0] >= 0x80
 }
+
+// pinHolds says whether the server showed a pinned certificate. Test: TestPins.
+func pinHolds(pins [][32]byte, state *tls.ConnectionState) bool {
+	h, ok := leafHash(state)
+	return ok && slices.Contains(pins, h)
+}
+
+// verified says whether a client knows who the server is: crypto/tls has verified its chain and name, or it showed a
+// pinned certificate. Only then may passwords go over the connection. Test: TestVerified.
+func verified(pins [][32]byte, state *tls.ConnectionState) bool {
+	return len(state.VerifiedChains) > 0 || pinHolds(pins, state)
+}
+
+// plainAllowed says whether a connection without TLS may come from there: what is on it is in clear.
+// Test: TestPlainFrom.
+func plainAllowed(from []netip.Prefix, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if from == nil {
+		return a.IsLoopback()
+	}
+	for _, p := range from {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// opennessSaid says whether a server's Config says who may connect: a server that asks nobody is an error unless that
+// is what its owner wrote. Test: TestServeRefusesOpenServer.
+func opennessSaid(c *ppp.Config) bool {
+	return c != nil && (c.Authenticator != nil || c.ForCall != nil || c.NoAuth)
+}
+
+// hasRoom says whether one more fits a limit. Tests: TestHalfOpenAreBounded, TestPendingPerSource, TestMaxSessions.
+func hasRoom(n, limit int) bool { return n < limit }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 )
 
 // The HTTP preface, [MS-SSTP] sections 3.2.4.1 and 4.1: one exchange by hand. net/http cannot carry it: the
@@ -85,17 +86,22 @@ func parseHead(b []byte) (head, error) {
 	return head{start: trimEOL(start), fields: fields}, nil
 }
 
-// get returns the first field of that name, without regard to case; nil if there is none. Lines without a colon are
-// passed over.
-func (h head) get(name string) []byte {
-	rest := h.fields
-	for len(rest) > 0 {
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
-		key, value, ok := bytes.Cut(trimEOL(line), []byte{':'})
-		if ok && bytes.EqualFold(bytes.TrimSpace(key), []byte(name)) {
-			return bytes.TrimSpace(value)
+// all returns the fields of that name, without regard to case. Lines without a colon are passed over.
+func (h head) all(name string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for line := range bytes.SplitSeq(h.fields, []byte{'\n'}) {
+			key, value, ok := bytes.Cut(trimEOL(line), []byte{':'})
+			if ok && bytes.EqualFold(bytes.TrimSpace(key), []byte(name)) && !yield(bytes.TrimSpace(value)) {
+				return
+			}
 		}
+	}
+}
+
+// get returns the first of them; nil if there is none.
+func (h head) get(name string) []byte {
+	for value := range h.all(name) {
+		return value
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/dialway/dialway/ppp"
@@ -35,6 +36,17 @@ type Server struct {
 
 	BaseContext func(net.Listener) context.Context // nil means Background
 	Logger      *slog.Logger                       // nil is silent
+
+	mu        sync.Mutex
+	closing   bool
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{} // every connection that has not been given to the HTTPListener
+	pending   int                   // of them, those that are not open
+	opened    int                   // of them, those that are
+	sources   map[netip.Prefix]int  // of those pending
+	idle      chan struct{}         // closed when the last session ends; nil while nobody waits
+	web       *webListener
+	stats     ServerStats
 }
 
 // Conn is ppp.Conn: an SSTP session is a PPP link, one type and one identity in route tables.
@@ -44,26 +56,210 @@ type Conn = ppp.Conn
 var ErrServerClosed = errors.New("sstp: server closed")
 
 // ListenAndServe listens on Addr and serves.
-func (s *Server) ListenAndServe() error { return errors.ErrUnsupported }
+func (s *Server) ListenAndServe() error {
+	addr := s.Addr
+	if addr == "" {
+		addr = ":443"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
 
-// Serve accepts connections on l until Shutdown or Close, which close l.
-func (s *Server) Serve(l net.Listener) error { return errors.ErrUnsupported }
+// Serve accepts connections on l until Shutdown or Close, which close l. It never returns nil. It may be called for
+// several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if err := s.check(); err != nil {
+		return err
+	}
+	if !s.listening(l) {
+		return ErrServerClosed
+	}
+	defer s.unlisten(l)
+	ctx := context.Background()
+	if s.BaseContext != nil {
+		if ctx = s.BaseContext(l); ctx == nil {
+			return errors.New("sstp: BaseContext returned nil")
+		}
+	}
+	var delay time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case s.isClosing():
+			if err == nil {
+				nc.Close()
+			}
+			return ErrServerClosed
+		case err == nil:
+			delay = 0
+			if x := s.admit(ctx, nc); x != nil {
+				go x.run()
+			} else {
+				nc.Close()
+			}
+			continue
+		case !temporary(err):
+			return err
+		}
+		// Out of descriptors, mostly: back off as net/http does.
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		s.logger().Warn("sstp: accept failed", "error", err, "again in", delay)
+		time.Sleep(delay)
+	}
+}
+
+// temporary says whether an accept may work later.
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// check says what is missing before a server may start.
+func (s *Server) check() error {
+	switch {
+	case !opennessSaid(s.PPP):
+		return errors.New("sstp: Server.PPP has no Authenticator, no ForCall and not NoAuth: it would let everybody in")
+	case s.Handler == nil:
+		return errors.New("sstp: Server has no Handler")
+	case s.TLSConfig == nil && s.CertHashes == nil:
+		return errors.New("sstp: Server has no TLSConfig, and without one no CertHashes: nothing can bind to its TLS")
+	case s.TLSConfig != nil && !servesCertificates(s.TLSConfig):
+		return errors.New("sstp: Server.TLSConfig has no certificate")
+	}
+	return nil
+}
 
 // HTTPListener returns a listener of the connections that ask for anything but SSTP, past TLS, their first request
 // unread: give it to your own http.Server. Until it is called, and once it is closed, they are answered 404.
-func (s *Server) HTTPListener() net.Listener { return nil }
+//
+// A connection that agreed on HTTP/2, or on an ACME challenge, comes as the *tls.Conn it is. The others have a method
+// ConnectionState, by which net/http fills in Request.TLS. Your http.Server needs time-outs of its own
+// (ReadHeaderTimeout, IdleTimeout): from there on these connections count in none of the limits here.
+func (s *Server) HTTPListener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.web == nil || !s.web.open() {
+		s.web = newWebListener(s)
+		if s.closing {
+			s.web.Close()
+		}
+	}
+	return s.web
+}
 
-// Shutdown closes the listeners, ends every session in good order, and waits for the Handlers, at most until ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { return errors.ErrUnsupported }
+// Shutdown closes the listeners, ends every session in good order, and waits for the Handlers, at most until ctx ends;
+// then it cuts what is left and returns ctx's error. Connections given to the HTTPListener are its taker's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.close(false)
+	s.mu.Lock()
+	if len(s.sessions) == 0 {
+		s.mu.Unlock()
+		return err
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+		return err
+	case <-ctx.Done():
+		s.close(true)
+		return ctx.Err()
+	}
+}
 
-// Close closes listeners and connections at once.
-func (s *Server) Close() error { return errors.ErrUnsupported }
+// Close closes listeners and connections at once. It does not wait for the Handlers.
+func (s *Server) Close() error { return s.close(true) }
+
+// close stops the listeners and ends the sessions, in good order or by cutting them.
+func (s *Server) close(cut bool) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
+	for l := range s.listeners {
+		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) && err == nil {
+			err = e
+		}
+	}
+	if s.web != nil {
+		s.web.Close()
+	}
+	for x := range s.sessions {
+		if cut {
+			x.cut()
+		} else {
+			x.shutdown()
+		}
+	}
+	return err
+}
 
 // Stats returns counters.
-func (s *Server) Stats() ServerStats { return ServerStats{} }
+func (s *Server) Stats() ServerStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Pending, st.Sessions = s.pending, s.opened
+	return st
+}
 
 // ServerStats counts connections, by fate.
 type ServerStats struct {
-	Accepted, HTTP, Opened, AuthFailed, HandshakeFailed, Refused uint64 // since the start
-	Pending, Sessions                                            int    // now
+	Accepted        uint64 // since the start
+	HTTP            uint64 // asked for something else than SSTP
+	Opened          uint64 // became sessions
+	AuthFailed      uint64 // were refused by the Authenticator, or refused this server
+	HandshakeFailed uint64 // ended before they were open, in TLS, HTTP, SSTP or PPP
+	Refused         uint64 // did not fit a limit, or came from where they may not
+
+	Pending, Sessions int // now
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Logger
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// listening notes a listener. It reports false once the server is closed.
+func (s *Server) listening(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	if s.listeners == nil {
+		s.listeners = make(map[net.Listener]struct{})
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) unlisten(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+// addr returns the address of one of the listeners.
+func (s *Server) addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		return l.Addr()
+	}
+	return &net.TCPAddr{}
 }

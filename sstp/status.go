@@ -3,6 +3,9 @@ package sstp
 import (
 	"fmt"
 	"net"
+	"strings"
+
+	"github.com/dialway/dialway/ppp"
 )
 
 // A Status is an ATTRIB_STATUS code, [MS-SSTP] section 2.2.8.
@@ -48,16 +51,30 @@ func (s Status) String() string {
 
 // A StatusError is a Call Abort, Call Disconnect or Call Connect Nak, sent or received. It unwraps to net.ErrClosed.
 type StatusError struct {
-	Status Status
-	Remote bool
+	Status    Status
+	Message   string // "Call Abort", "Call Disconnect", "Call Connect Nak"
+	Attribute uint8  // the attribute that Status is about, [MS-SSTP] section 2.2.4; 0 for none
+	Remote    bool   // the far side sent it
 }
 
-// Error returns status and side.
+// Error returns message, status and side.
 func (e *StatusError) Error() string {
-	if e.Remote {
-		return fmt.Sprintf("sstp: the far side ended the call: %v", e.Status)
+	var b strings.Builder
+	message := e.Message
+	if message == "" {
+		message = "call ended"
 	}
-	return fmt.Sprintf("sstp: call ended: %v", e.Status)
+	fmt.Fprintf(&b, "sstp: %s", message)
+	if e.Remote {
+		b.WriteString(" by the far side")
+	}
+	if e.Status != StatusNoError {
+		fmt.Fprintf(&b, ": %v", e.Status)
+	}
+	if e.Attribute == attrBinding && e.Status == StatusValueNotSupported {
+		b.WriteString(" (the crypto binding: another certificate was served than the far side knows of, or the keys differ)")
+	}
+	return b.String()
 }
 
 // Is reports whether target is a StatusError of the same Status.
@@ -68,6 +85,17 @@ func (e *StatusError) Is(target error) bool {
 
 // Unwrap returns net.ErrClosed.
 func (e *StatusError) Unwrap() error { return net.ErrClosed }
+
+// TerminateCause says why a session ended that ended like this; package ppp asks.
+func (e *StatusError) TerminateCause() ppp.Cause {
+	switch {
+	case e.Status == StatusNegotiationTimeout:
+		return ppp.LostCarrier
+	case e.Status != StatusNoError:
+		return ppp.UserError
+	}
+	return ppp.UserRequest
+}
 
 // An HTTPError is a server's or a proxy's answer other than 200.
 type HTTPError struct {

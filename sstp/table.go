@@ -70,7 +70,7 @@ const (
 	replyAbort             // send an Abort, start T2
 	crossAbort             // the Abort that answers ours: start T2
 	replyDisconnect        // send a Disconnect Ack, start T2
-	finish                 // the Ack to our Disconnect: over
+	over                   // the Ack to our Disconnect: over
 )
 
 // The tables, [MS-SSTP] sections 3.2.5.3 and 3.3.5.2. Columns are states, in their order.
@@ -88,7 +88,7 @@ var (
 		msgConnected:      {abort, abort, ignore, abort, ignore, ignore, ignore, ignore, ignore},
 		msgAbort:          {replyAbort, replyAbort, ignore, replyAbort, crossAbort, ignore, replyAbort, ignore, ignore},
 		msgDisconnect:     {replyDisconnect, replyDisconnect, ignore, replyDisconnect, ignore, ignore, replyDisconnect, ignore, ignore},
-		msgDisconnectAck:  {abort, abort, ignore, abort, ignore, ignore, finish, ignore, ignore},
+		msgDisconnectAck:  {abort, abort, ignore, abort, ignore, ignore, over, ignore, ignore},
 		msgEchoRequest:    {abort, abort, ignore, echo, ignore, ignore, ignore, ignore, ignore},
 		msgEchoResponse:   {abort, abort, ignore, heard, ignore, ignore, ignore, ignore, ignore},
 	}
@@ -100,7 +100,7 @@ var (
 		msgConnected:      {abort, takeConnected, abort, abort, ignore, ignore, ignore, ignore, ignore},
 		msgAbort:          {replyAbort, replyAbort, replyAbort, replyAbort, crossAbort, ignore, replyAbort, ignore, ignore},
 		msgDisconnect:     {replyDisconnect, replyDisconnect, replyDisconnect, replyDisconnect, ignore, ignore, replyDisconnect, ignore, ignore},
-		msgDisconnectAck:  {abort, abort, abort, abort, ignore, ignore, finish, ignore, ignore},
+		msgDisconnectAck:  {abort, abort, abort, abort, ignore, ignore, over, ignore, ignore},
 		msgEchoRequest:    {abort, abort, echo, echo, ignore, ignore, ignore, ignore, ignore},
 		msgEchoResponse:   {abort, abort, heard, heard, ignore, ignore, ignore, ignore, ignore},
 	}

@@ -50,7 +50,7 @@ func TestEveryCell(t *testing.T) {
 	actions := map[string]action{
 		"-": ignore, "Abort!": abort, "check": takeAck, "resend": takeNak, "validate": takeRequest,
 		"validate2": takeConnected, "Abort+T2": replyAbort, "T2": crossAbort, "Ack+T2": replyDisconnect,
-		"cleanup": finish, "reply": echo, "hello": heard,
+		"cleanup": over, "reply": echo, "hello": heard,
 	}
 	for _, tt := range []struct {
 		server bool
