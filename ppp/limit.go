@@ -77,3 +77,26 @@ func (c *Conn) mayAnswer() bool {
 
 func (c *Conn) mayAnswerUnknown() bool { return c.mayAnswer() }
 func (c *Conn) mayAnswerEcho() bool    { return c.mayAnswer() }
+
+// wait is how long until a packet may pass by a rate that delays: a packet passes while the level is above zero, and may
+// take it below.
+func (b *bucket) wait(now time.Time) time.Duration {
+	if b.bytes == 0 {
+		return 0
+	}
+	if !b.last.IsZero() {
+		b.level = min(b.depth, b.level+b.bytes*now.Sub(b.last).Seconds())
+	}
+	b.last = now
+	if b.level > 0 {
+		return 0
+	}
+	return max(time.Millisecond, time.Duration(-b.level/b.bytes*float64(time.Second)))
+}
+
+// spend takes n bytes, whatever the level.
+func (b *bucket) spend(n int, now time.Time) {
+	if b.bytes > 0 {
+		b.level -= float64(n)
+	}
+}
