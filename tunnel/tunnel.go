@@ -22,7 +22,8 @@ type Receiver interface {
 	Receive(from PacketWriter, bufs [][]byte, offset int) (n int, err error)
 }
 
-// A PacketIO is the host's side: a TUN device, a user-space stack, an embedder's queue.
+// A PacketIO is the host's side: a TUN device, a user-space stack, an embedder's queue. One that forwards packets and
+// counts the hop itself, as a kernel does, says so by a method Forwards() bool (see Router.Uplink).
 type PacketIO interface {
 	PacketWriter
 	Read(bufs [][]byte, sizes []int, offset int) (n int, err error) // waits for one packet at least; packet i is bufs[i][offset:][:sizes[i]]
