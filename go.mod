@@ -6,3 +6,5 @@ require (
 	github.com/gaissmai/bart v0.30.0
 	golang.org/x/net v0.62.0
 )
+
+require golang.org/x/crypto v0.58.0
