@@ -23,6 +23,7 @@ type authState struct {
 	sendKey    []byte // of the authentication in which the server is the authenticator
 	recvKey    []byte
 	strongest  AuthProtocol // the first method a client proved itself by: never a weaker one later
+	book       challengeBook
 	asked      []byte       // what the peer asked for and was not given
 	networkErr error        // why a network protocol did not open
 }
@@ -238,6 +239,14 @@ func (c *Conn) goBeside(f func(ctx context.Context)) {
 		c.poke()
 	}()
 }
+
+// post runs f on R, soon. Of a link that says goodbye it is dropped.
+func (c *Conn) post(f func(now time.Time)) {
+	c.posted.put(f)
+	c.poke()
+}
+
+func (c *Conn) challenges() *challengeBook { return &c.auth.book }
 
 func (c *Conn) granted(p AuthProtocol, g *Grant) {
 	s := &c.auth

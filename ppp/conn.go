@@ -47,6 +47,7 @@ type Conn struct {
 	pooled atomic.Pointer[assignment]      // of the AddrPool
 	regran atomic.Bool                     // SetGrant
 	lasts  atomic.Pointer[timeRemaining]   // SendTimeRemaining
+	posted postbox                         // of a method's work beside R
 
 	// What R leaves for other goroutines.
 	out     atomic.Pointer[egress] // nil: nothing may be sent

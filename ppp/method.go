@@ -1,6 +1,9 @@
 package ppp
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A method is one authentication protocol in one direction of one link. Every call comes from R; none waits.
 //
@@ -31,7 +34,10 @@ type methodHost interface {
 	random(b []byte)                                         // fills b
 	ask(req *AuthRequest)                                    // asks the Authenticator beside R; one at a time; the answer comes by verdict
 	retry(e *AuthError)                                      // asks Config.Retry beside R; the answer comes by secret
-	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g.User is set
+	goBeside(f func(ctx context.Context))                    // runs f beside R; ctx ends with the session, which waits for f
+	post(f func(now time.Time))                              // from any goroutine: runs f on R, unless the link is over
+	challenges() *challengeBook                              // what this end asked, in either direction's methods
+	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g.User is set where it is proven
 	proved(p AuthProtocol, send, recv []byte, eapType uint8) // prover: the far side accepted this end
 	refuse(err error)                                        // over: the link says goodbye; err is an *AuthError or a *NegotiationError
 	peerClient() string                                      // texts of the far side's Identification, for AuthRequest.Client
@@ -39,10 +45,15 @@ type methodHost interface {
 	called() *Call                                           // never nil
 }
 
-// newVerifier and newProver make the method of a protocol. An error is a *NegotiationError: it is not spoken here.
-func newVerifier(p AuthProtocol, h methodHost) (verifier, error) { return nil, notSpoken(p) }
+// newVerifier makes the method that demands authentication by p. An error is a *NegotiationError: it is not spoken here.
+func newVerifier(p AuthProtocol, h methodHost) (verifier, error) {
+	return nil, notSpoken(p)
+}
 
-func newProver(p AuthProtocol, h methodHost) (prover, error) { return nil, notSpoken(p) }
+// newProver makes the method that answers a demand for p.
+func newProver(p AuthProtocol, h methodHost) (prover, error) {
+	return nil, notSpoken(p)
+}
 
 func notSpoken(p AuthProtocol) error {
 	return &NegotiationError{Phase: p.String(), Ours: "nothing", Hint: "take the protocol out of Config.Auth"}

@@ -169,6 +169,12 @@ func (c *Conn) look(now time.Time) {
 	if s := c.secret.Swap(nil); s != nil && c.auth.prover != nil && c.phase < phaseTerminate {
 		c.auth.prover.secret(now, s.secret, s.err)
 	}
+	for _, f := range c.posted.take() {
+		if c.phase < phaseTerminate {
+			f(now)
+			c.authStep(now)
+		}
+	}
 	if a := c.pooled.Swap(nil); a != nil {
 		c.assigned(now, a)
 	}
