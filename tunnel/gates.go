@@ -1,6 +1,10 @@
 package tunnel
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dialway/dialway/internal/packet"
+)
 
 // The security predicates of this package. Each names the test that fails without it.
 
@@ -45,3 +49,10 @@ func sourceAllowed(routes RouteTable, src netip.Addr, via PacketWriter) bool {
 }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// judge returns what a filter goes by, and whether the packet can be judged at all.
+// Without it fails TestFilterPassesNothingThatCannotBeJudged.
+func judge(b []byte) (i packet.Info, ok bool) {
+	ok = i.Parse(b) && !i.Unclear
+	return i, ok
+}

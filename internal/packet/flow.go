@@ -22,7 +22,7 @@ func Flow(b []byte, seed uint64) uint64 {
 		return mix(h, k1)
 	}
 	ports := uint64(0)
-	if hasPorts(u.Proto) && !u.Fragment && u.Whole && len(b) >= u.Start+4 {
+	if HasPorts(u.Proto) && !u.Fragment && u.Whole && len(b) >= u.Start+4 {
 		ports = uint64(binary.BigEndian.Uint32(b[u.Start:]))
 	}
 	return mix(h^ports<<8^uint64(u.Proto), k1)
@@ -34,8 +34,8 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// hasPorts reports whether a protocol's header begins with a source and a destination port.
-func hasPorts(proto uint8) bool {
+// HasPorts reports whether a protocol's header begins with a source and a destination port.
+func HasPorts(proto uint8) bool {
 	switch proto {
 	case ProtoTCP, ProtoUDP, ProtoDCCP, ProtoSCTP, ProtoUDPLite:
 		return true

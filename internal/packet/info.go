@@ -33,7 +33,7 @@ func (i *Info) Parse(b []byte) bool {
 		i.Unclear = true
 	case i.Offset != 0:
 		i.Unclear = i.Proto == ProtoTCP && i.Offset < minTCP
-	case hasPorts(i.Proto):
+	case HasPorts(i.Proto):
 		if len(b) < i.Start+4 || i.Proto == ProtoTCP && len(b) < i.Start+minTCP {
 			i.Unclear = true
 			break
