@@ -1,0 +1,200 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dialway/dialway/tunnel"
+	wtun "golang.zx2c4.com/wireguard/tun"
+)
+
+// A Config says how a device is opened; the zero Config lets the system choose the name.
+type Config struct {
+	Name      string
+	MTU       int          // 0 means 1400
+	Queues    int          // 0 means 1; each further one is another PacketIO of Device.Queues
+	NoOffload bool         // for kernels whose coalesced writes fail
+	Logger    *slog.Logger // nil is silent
+}
+
+const defaultMTU = 1400
+
+// A Device is the system's TUN device, or one handed in by a mobile system. It is a tunnel.PacketIO; its methods may be
+// called from any goroutine.
+type Device struct {
+	queue
+	name string
+	more []*queue
+	sys  system // addresses and routes; see system_linux.go
+}
+
+var _ tunnel.PacketIO = (*Device)(nil)
+
+// A queue is one descriptor of a device.
+type queue struct {
+	mu      sync.Mutex
+	changed *sync.Cond // mu; cur has changed, or closed
+	cur     wtun.Device
+	closed  bool
+	batch   int
+	mtu     *atomic.Int64 // the device's, shared by its queues
+
+	out writer
+}
+
+func (q *queue) init(d wtun.Device, batch int, mtu *atomic.Int64) *queue {
+	q.cur, q.batch, q.mtu = d, batch, mtu
+	q.changed = sync.NewCond(&q.mu)
+	return q
+}
+
+// current waits for a descriptor.
+func (q *queue) current() (wtun.Device, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.cur == nil && !q.closed {
+		q.changed.Wait()
+	}
+	if q.closed {
+		return nil, net.ErrClosed
+	}
+	return q.cur, nil
+}
+
+// still reports whether d is still the descriptor in use.
+func (q *queue) still(d wtun.Device) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.cur == d && !q.closed
+}
+
+// Read is tunnel.PacketIO's. After Close it returns net.ErrClosed; while a Swap is made it goes on with the new
+// descriptor. Buffers must hold MTU bytes behind offset.
+func (q *queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	for {
+		d, err := q.current()
+		if err != nil {
+			return 0, err
+		}
+		n, err := readSafely(d, bufs, sizes, offset)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil, errors.Is(err, wtun.ErrTooManySegments), errors.Is(err, errTooSmall):
+			continue // a super-packet that does not fit the buffers is lost, as a packet may be
+		case !q.still(d):
+			continue // swapped, or closed
+		}
+		return 0, fmt.Errorf("tun: read: %w", err)
+	}
+}
+
+// errTooSmall: a segment is larger than a buffer, because somebody has raised the interface's MTU.
+var errTooSmall = errors.New("tun: packet larger than the buffers")
+
+// readSafely reads. The library slices without looking when a segment is larger than its buffer.
+func readSafely(d wtun.Device, bufs [][]byte, sizes []int, offset int) (n int, err error) {
+	defer func() {
+		if recover() != nil {
+			n, err = 0, errTooSmall
+		}
+	}()
+	return d.Read(bufs, sizes, offset)
+}
+
+// Write is tunnel.PacketIO's; any offset will do. What the system does not take is dropped.
+func (q *queue) Write(bufs [][]byte, offset int) (int, error) {
+	q.mu.Lock()
+	d, closed := q.cur, q.closed
+	q.mu.Unlock()
+	if closed {
+		return 0, net.ErrClosed
+	}
+	if d == nil {
+		return 0, nil
+	}
+	n, err := q.out.write(d, q.batch, bufs, offset)
+	if errors.Is(err, os.ErrClosed) && !q.still(d) {
+		err = nil // swapped or closed meanwhile: the next Write knows
+	}
+	return n, err
+}
+
+// BatchSize is tunnel.PacketIO's.
+func (q *queue) BatchSize() int { return q.batch }
+
+// MTU is tunnel.PacketIO's.
+func (q *queue) MTU() int { return int(q.mtu.Load()) }
+
+// Close closes this queue.
+func (q *queue) Close() error { return q.swap(nil, true) }
+
+// swap puts d in the place of the present descriptor, which it closes.
+func (q *queue) swap(d wtun.Device, closing bool) error {
+	q.mu.Lock()
+	old := q.cur
+	if q.closed {
+		old, d = d, nil
+	}
+	q.cur, q.closed = d, q.closed || closing
+	q.changed.Broadcast()
+	q.mu.Unlock()
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+// Name returns the system's name of the device; empty for one that was handed in.
+func (d *Device) Name() string { return d.name }
+
+// Queues returns all queues of the device, itself first: a Router serves each on a goroutine of its own.
+func (d *Device) Queues() []tunnel.PacketIO {
+	all := []tunnel.PacketIO{d}
+	for _, q := range d.more {
+		all = append(all, q)
+	}
+	return all
+}
+
+// Close removes addresses and routes that this Device set, and closes it. A device that Open made is gone then.
+func (d *Device) Close() error {
+	err := d.sys.close()
+	for _, q := range d.more {
+		err = errors.Join(err, q.Close())
+	}
+	return errors.Join(err, d.queue.Close())
+}
+
+// FromFile takes over a descriptor that the system opened (Android, iOS). f may be nil: Read then waits for Swap.
+func FromFile(f *os.File, mtu int) (*Device, error) {
+	if mtu == 0 {
+		mtu = defaultMTU
+	}
+	d := new(Device)
+	size := new(atomic.Int64)
+	size.Store(int64(mtu))
+	d.queue.init(nil, 1, size)
+	if f == nil {
+		return d, nil
+	}
+	return d, d.Swap(f, mtu)
+}
+
+// Swap puts f in the place of the present descriptor, which it closes; a Read that waits goes on with f. f is the
+// Device's afterwards.
+func (d *Device) Swap(f *os.File, mtu int) error {
+	w, err := adopt(f)
+	if err != nil {
+		return fmt.Errorf("tun: take over %s: %w", f.Name(), err)
+	}
+	if mtu > 0 {
+		d.mtu.Store(int64(mtu))
+	}
+	return d.queue.swap(w, false)
+}

@@ -1,0 +1,13 @@
+// Package tun makes the system's TUN device a tunnel.PacketIO, and gives it addresses and routes.
+//
+// On Linux it opens /dev/net/tun with segmentation offload, so that one read brings up to 64 KiB of a TCP stream as
+// packets and one write takes as many, and sets addresses and routes by netlink. A descriptor that a mobile system has
+// opened is taken over by FromFile. On other systems Open says errors.ErrUnsupported.
+//
+//	dev, err := tun.Open(tun.Config{Name: "vpn0"})
+//	...
+//	rt := &tunnel.Router{Uplink: dev, Routes: dev.Routes(new(tunnel.Table))}
+//	go rt.Serve(ctx, dev)
+//
+// One device serves any number of sessions: packets find theirs by the Router's table.
+package tun
