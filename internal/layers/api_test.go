@@ -96,11 +96,32 @@ func exported(dir string) ([]string, error) {
 			d.decl(decl)
 		}
 	}
+	d.promote()
 	slices.Sort(d.lines)
 	return slices.Compact(d.lines), nil
 }
 
-type dumper struct{ lines []string }
+type dumper struct {
+	lines  []string
+	embeds [][2]string         // exported type, unexported type that it embeds
+	hidden map[string][]string // lines of unexported types, with % for the name of the type that embeds one
+}
+
+// promote adds what exported types have from unexported ones that they embed.
+func (d *dumper) promote() {
+	for _, e := range d.embeds {
+		for _, l := range d.hidden[e[1]] {
+			d.add("%s", strings.ReplaceAll(l, "%", e[0]))
+		}
+	}
+}
+
+func (d *dumper) hide(typ, format string, args ...any) {
+	if d.hidden == nil {
+		d.hidden = make(map[string][]string)
+	}
+	d.hidden[typ] = append(d.hidden[typ], fmt.Sprintf(format, args...))
+}
 
 func (d *dumper) add(format string, args ...any) {
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
@@ -148,13 +169,24 @@ func (d *dumper) function(f *ast.FuncDecl) {
 		return
 	}
 	recv := text(f.Recv.List[0].Type)
-	if ast.IsExported(strings.TrimPrefix(recv, "*")) {
+	if base := strings.TrimPrefix(recv, "*"); ast.IsExported(base) {
 		d.add("method (%s) %s%s", recv, f.Name.Name, sig)
+	} else {
+		d.hide(base, "method (%s) %s%s", strings.Replace(recv, base, "%", 1), f.Name.Name, sig)
 	}
 }
 
 func (d *dumper) typ(s *ast.TypeSpec) {
 	if !s.Name.IsExported() {
+		if t, ok := s.Type.(*ast.StructType); ok {
+			for _, f := range t.Fields.List {
+				for _, n := range f.Names {
+					if n.IsExported() {
+						d.hide(s.Name.Name, "field %%.%s %s", n.Name, text(f.Type))
+					}
+				}
+			}
+		}
 		return
 	}
 	name := s.Name.Name
@@ -162,7 +194,9 @@ func (d *dumper) typ(s *ast.TypeSpec) {
 	case *ast.StructType:
 		d.add("type %s struct", name)
 		for _, f := range t.Fields.List {
-			if len(f.Names) == 0 {
+			if base := strings.TrimPrefix(text(f.Type), "*"); len(f.Names) == 0 && !strings.Contains(base, ".") && !ast.IsExported(base) {
+				d.embeds = append(d.embeds, [2]string{name, base})
+			} else if len(f.Names) == 0 {
 				d.add("field %s: %s", name, text(f.Type))
 			}
 			for _, n := range f.Names {
