@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dialway/dialway/ppp"
 )
 
 // Retries and timers of [MS-SSTP] sections 3.1.2, 3.2.2 and 3.3.2. Hello and negotiation have fields.
@@ -29,6 +31,8 @@ type frameStream interface {
 	WriteControl(frame []byte) error
 	WriteRaw(packet []byte) error // a packet that is framed already, in order with WriteControl
 	SetReadDeadline(t time.Time) error
+	SetRate(r ppp.Rate)
+	Trust() // a longer write deadline
 	Close() error
 }
 
@@ -61,7 +65,7 @@ type conn struct {
 
 	deadlines sync.Mutex
 	closed    bool
-	ppp       time.Time // the deadline that ppp set, which a goroutine other than R may do at any time
+	wanted    time.Time // the deadline that ppp set, which a goroutine other than R may do at any time
 	armed     time.Time // the stream's
 }
 
@@ -172,6 +176,9 @@ func (c *conn) WriteControl(frame []byte) error {
 	return c.stream.WriteControl(frame)
 }
 
+// SetRate delays what is sent to a rate; package ppp looks for this method.
+func (c *conn) SetRate(r ppp.Rate) { c.stream.SetRate(r) }
+
 // SetReadDeadline implements ppp.FrameConn. What it sets stays set until it is called again: a deadline in the past
 // wakes R also when R is about to arm one of SSTP's own.
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -180,7 +187,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.closed {
 		return net.ErrClosed // the goodbye has deadlines of its own
 	}
-	c.ppp = t
+	c.wanted = t
 	if t.IsZero() || !c.armed.IsZero() && c.armed.Before(t) {
 		return nil // ReadFrames wakes early, or arms, and looks again
 	}
@@ -202,6 +209,9 @@ func (c *conn) Bind(send, recv []byte) error {
 		c.bindServer(send, recv)
 	} else {
 		c.bindClient(send, recv)
+	}
+	if c.err == nil {
+		c.stream.Trust()
 	}
 	return c.err
 }

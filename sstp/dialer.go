@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/dialway/dialway/internal/tlsconn"
 	"github.com/dialway/dialway/ppp"
 )
 
@@ -60,7 +61,7 @@ type dial struct {
 	host, port string
 
 	nc   net.Conn
-	tls  *tls.Conn
+	tls  *tlsconn.Conn
 	call ppp.Call
 }
 
@@ -120,8 +121,8 @@ func (d *dial) preface(ctx context.Context) (fc *conn, err error) {
 
 // startTLS runs the TLS handshake.
 func (d *dial) startTLS() error {
-	d.tls = tls.Client(d.nc, clientTLS(d.TLSConfig, d.Pins, d.host))
-	if err := d.tls.Handshake(); err != nil {
+	d.tls = tlsconn.Client(d.nc, clientTLS(d.TLSConfig, d.Pins, d.host))
+	if err := d.tls.HandshakeContext(context.Background()); err != nil { // preface ends it when its own ctx does
 		return err
 	}
 	state := d.tls.ConnectionState()
@@ -168,7 +169,7 @@ func (d *dial) request() error {
 // newConn makes the client's end of a call.
 func (d *dial) newConn() *conn {
 	c := &conn{
-		stream:      newStream(d.tls),
+		stream:      ppp.NewStream(d.tls, framing{}),
 		hello:       orDefault(d.Hello, defaultHello),
 		negotiation: orDefault(d.NegotiationTimeout, defaultNegotiation),
 		log:         d.logger().With("server", d.host),

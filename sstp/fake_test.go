@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dialway/dialway/ppp"
 )
 
 // A fakeStream is a frameStream whose far side is the test. It waits as a connection does: a deadline in the past
@@ -113,6 +115,9 @@ func (f *fakeStream) SetReadDeadline(t time.Time) error {
 	}
 	return nil
 }
+
+func (f *fakeStream) SetRate(ppp.Rate) {}
+func (f *fakeStream) Trust()           {}
 
 func (f *fakeStream) Close() error {
 	f.change(func() { f.closed = true })

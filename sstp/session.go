@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/dialway/dialway/internal/tlsconn"
 	"github.com/dialway/dialway/ppp"
 )
 
@@ -138,9 +138,9 @@ func (x *session) startTLS() error {
 	if x.server.TLSConfig == nil {
 		return nil
 	}
-	c := tls.Server(x.nc, serverTLS(x.server.TLSConfig, &x.leaf))
+	c := tlsconn.Server(x.nc, serverTLS(x.server.TLSConfig, &x.leaf))
 	x.conn = c
-	if err := c.Handshake(); err != nil {
+	if err := c.HandshakeContext(context.Background()); err != nil {
 		return err
 	}
 	if x.leaf == nil {
@@ -153,7 +153,7 @@ func (x *session) startTLS() error {
 	case "", "http/1.1":
 		return nil
 	}
-	return x.giveAway(c)
+	return x.giveAway(c.TLS())
 }
 
 // readRequest reads the HTTP request and accepts it, [MS-SSTP] section 4.1. Anything but SSTP's is given away at its
@@ -224,7 +224,7 @@ func (x *session) refuse(status string) {
 func (x *session) newConn() *conn {
 	s := x.server
 	c := &conn{
-		stream:      newStream(x.conn),
+		stream:      ppp.NewStream(x.conn, framing{}),
 		server:      true,
 		hello:       orDefault(s.Hello, defaultHello),
 		negotiation: orDefault(s.NegotiationTimeout, defaultNegotiation),

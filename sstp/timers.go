@@ -26,8 +26,8 @@ func (c *conn) arm(now time.Time) bool {
 		return false
 	}
 	want := c.due()
-	if !c.ppp.IsZero() && c.ppp.Before(want) {
-		want = c.ppp
+	if !c.wanted.IsZero() && c.wanted.Before(want) {
+		want = c.wanted
 	}
 	if c.armed.After(now) && !want.Before(c.armed) {
 		return true
@@ -41,7 +41,7 @@ func (c *conn) arm(now time.Time) bool {
 func (c *conn) readExpired(now time.Time) bool {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
-	return !c.ppp.IsZero() && !c.ppp.After(now)
+	return !c.wanted.IsZero() && !c.wanted.After(now)
 }
 
 // expire runs the state's timer, if it has run out.

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
 // A webListener hands the connections that ask for anything but SSTP to somebody's http.Server.
@@ -96,8 +98,8 @@ func (c *webTLSConn) ConnectionState() tls.ConnectionState { return c.tls.Connec
 
 // unread returns a connection that reads head first.
 func unread(c net.Conn, head []byte) net.Conn {
-	if t, ok := c.(*tls.Conn); ok {
-		return &webTLSConn{webConn: webConn{Conn: c, unread: head}, tls: t}
+	if t, ok := c.(*tlsconn.Conn); ok {
+		return &webTLSConn{webConn: webConn{Conn: t.TLS(), unread: head}, tls: t.TLS()}
 	}
 	return &webConn{Conn: c, unread: head}
 }
