@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dialway/dialway/tunnel"
 	wtun "golang.zx2c4.com/wireguard/tun"
@@ -85,13 +86,20 @@ func (q *queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		switch {
 		case n > 0:
 			return n, nil
-		case err == nil, errors.Is(err, wtun.ErrTooManySegments), errors.Is(err, errTooSmall):
-			continue // a super-packet that does not fit the buffers is lost, as a packet may be
+		case err == nil, aboutPacket(err):
+			continue // what does not fit the buffers, or has a header that is none, is lost, as a packet may be
 		case !q.still(d):
 			continue // swapped, or closed
 		}
 		return 0, fmt.Errorf("tun: read: %w", err)
 	}
+}
+
+// aboutPacket reports whether an error of the library is about what it read, and not about reading.
+func aboutPacket(err error) bool {
+	var path *os.PathError
+	var number syscall.Errno
+	return !errors.As(err, &path) && !errors.As(err, &number) && !errors.Is(err, os.ErrClosed)
 }
 
 // errTooSmall: a segment is larger than a buffer, because somebody has raised the interface's MTU.
