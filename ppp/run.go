@@ -191,7 +191,10 @@ func (c *Conn) look(now time.Time) {
 
 // deadline is the nearest of R's timers; zero: none.
 func (c *Conn) deadline() time.Time {
-	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires, c.goodbyeBy, c.openBy, c.settleBy, c.endAt, c.echoAt)
+	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires, c.goodbyeBy, c.openBy, c.endAt, c.echoAt)
+	if c.fc.Bound() && (c.ipcp.opened() || c.ipv6cp.opened()) {
+		d = earliest(d, c.settleBy) // otherwise it changes nothing, and a past deadline would make R spin
+	}
 	if c.auth.verifier != nil {
 		d = earliest(d, c.auth.verifier.deadline())
 	}
