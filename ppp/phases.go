@@ -14,7 +14,6 @@ func (c *Conn) linkUp(now time.Time) {
 		return
 	}
 	c.phase = phaseAuthenticate
-	c.log.Debug("ppp: LCP open", "id", c.call.ID)
 	if c.cfg.Identification != "" {
 		c.lcp.sendText(c.cfg.Identification)
 	}
@@ -109,7 +108,6 @@ func (c *Conn) mayReconfigure(a *automaton) bool {
 
 // bind hands the keys to the transport and opens the network phase.
 func (c *Conn) bind(now time.Time) {
-	c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
 	send, recv := c.auth.sendKey, c.auth.recvKey
 	c.bindCalled = true
 	if err := c.fc.Bind(send, recv); err != nil {
