@@ -226,10 +226,11 @@ func until(d time.Duration, cond func() bool) bool {
 	}
 }
 
-
 func testTLS() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{testCertificate()}} }
 
-func newListener() *memnet.Listener { return memnet.Listen(netip.MustParseAddrPort("198.51.100.1:443")) }
+func newListener() *memnet.Listener {
+	return memnet.Listen(netip.MustParseAddrPort("198.51.100.1:443"))
+}
 
 // slowAuthenticator decides by the call, after d.
 func slowAuthenticator(d time.Duration, accept bool) ppp.Authenticator {

@@ -162,6 +162,9 @@ func (x *session) shutdown() {
 
 // cut ends a session at once. The server's lock is held.
 func (x *session) cut() {
-	x.cancel(ErrServerClosed)
 	x.nc.Close()
+	x.cancel(ErrServerClosed)
+	if x.phase == running {
+		x.shutdown() // a Handler that does not serve the link hears of it by its context
+	}
 }

@@ -39,12 +39,12 @@ type Server struct {
 
 	mu        sync.Mutex
 	closing   bool
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{} // every connection that has not been given to the HTTPListener
-	pending   int                   // of them, those that are not open
-	opened    int                   // of them, those that are
-	sources   map[netip.Prefix]int  // of those pending
-	idle      chan struct{}         // closed when the last session ends; nil while nobody waits
+	listeners map[*net.Listener]struct{} // by pointer: a listener need not be comparable
+	sessions  map[*session]struct{}      // every connection that has not been given to the HTTPListener
+	pending   int                        // of them, those that are not open
+	opened    int                        // of them, those that are
+	sources   map[netip.Prefix]int       // of those pending
+	idle      chan struct{}              // closed when the last session ends; nil while nobody waits
 	web       *webListener
 	stats     ServerStats
 }
@@ -75,10 +75,10 @@ func (s *Server) Serve(l net.Listener) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if !s.listening(l) {
+	if !s.listening(&l) {
 		return ErrServerClosed
 	}
-	defer s.unlisten(l)
+	defer s.unlisten(&l)
 	ctx := context.Background()
 	if s.BaseContext != nil {
 		if ctx = s.BaseContext(l); ctx == nil {
@@ -183,7 +183,7 @@ func (s *Server) close(cut bool) (err error) {
 	defer s.mu.Unlock()
 	s.closing = true
 	for l := range s.listeners {
-		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) && err == nil {
+		if e := (*l).Close(); e != nil && !errors.Is(e, net.ErrClosed) && err == nil {
 			err = e
 		}
 	}
@@ -235,20 +235,20 @@ func (s *Server) isClosing() bool {
 }
 
 // listening notes a listener. It reports false once the server is closed.
-func (s *Server) listening(l net.Listener) bool {
+func (s *Server) listening(l *net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
 	if s.listeners == nil {
-		s.listeners = make(map[net.Listener]struct{})
+		s.listeners = make(map[*net.Listener]struct{})
 	}
 	s.listeners[l] = struct{}{}
 	return true
 }
 
-func (s *Server) unlisten(l net.Listener) {
+func (s *Server) unlisten(l *net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
@@ -259,7 +259,7 @@ func (s *Server) addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.listeners {
-		return l.Addr()
+		return (*l).Addr()
 	}
 	return &net.TCPAddr{}
 }
