@@ -24,8 +24,8 @@ type authState struct {
 	recvKey    []byte
 	strongest  AuthProtocol // the first method a client proved itself by: never a weaker one later
 	book       challengeBook
-	asked      []byte       // what the peer asked for and was not given
-	networkErr error        // why a network protocol did not open
+	asked      []byte // what the peer asked for and was not given
+	networkErr error  // why a network protocol did not open
 }
 
 // forget prepares for another authentication on the same link, which a transport that does not bind may have.

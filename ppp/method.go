@@ -2,7 +2,10 @@ package ppp
 
 import (
 	"context"
+	"crypto/fips140"
 	"time"
+
+	"github.com/dialway/dialway/internal/mschap"
 )
 
 // A method is one authentication protocol in one direction of one link. Every call comes from R; none waits.
@@ -19,6 +22,7 @@ type method interface {
 type verifier interface {
 	method
 	verdict(now time.Time, g *Grant, err error) // the answer to methodHost.ask
+	refused() *AuthError                        // why the last attempt failed, while another may follow; or nil
 }
 
 // A prover answers the far side's demand.
@@ -47,14 +51,30 @@ type methodHost interface {
 
 // newVerifier makes the method that demands authentication by p. An error is a *NegotiationError: it is not spoken here.
 func newVerifier(p AuthProtocol, h methodHost) (verifier, error) {
-	return nil, notSpoken(p)
+	switch p {
+	case PAP:
+		return &papVerifier{host: h}, nil
+	case CHAP, MSCHAPv2:
+		return &chapVerifier{host: h, protocol: p}, nil
+	}
+	return nil, notSpoken(p, nil)
 }
 
 // newProver makes the method that answers a demand for p.
 func newProver(p AuthProtocol, h methodHost) (prover, error) {
-	return nil, notSpoken(p)
+	switch p {
+	case PAP:
+		return &papProver{host: h}, nil
+	case CHAP, MSCHAPv2:
+		// A verifier asks its Authenticator, which may be RADIUS; this end has to calculate.
+		if fips140.Enforced() {
+			return nil, notSpoken(p, mschap.ErrFIPS)
+		}
+		return &chapProver{host: h, protocol: p}, nil
+	}
+	return nil, notSpoken(p, nil)
 }
 
-func notSpoken(p AuthProtocol) error {
-	return &NegotiationError{Phase: p.String(), Ours: "nothing", Hint: "take the protocol out of Config.Auth"}
+func notSpoken(p AuthProtocol, err error) error {
+	return &NegotiationError{Phase: p.String(), Ours: "nothing", Hint: "take the protocol out of Config.Auth", Err: err}
 }

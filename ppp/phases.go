@@ -69,6 +69,9 @@ func (c *Conn) refusal() error {
 	case c.phase <= phaseEstablish && len(c.auth.asked) > 0:
 		return c.noCommonAuth()
 	}
+	if v := c.auth.verifier; v != nil && v.refused() != nil {
+		return v.refused() // it could have tried again
+	}
 	return &NegotiationError{Phase: c.phaseName(), Remote: true, Theirs: "Terminate-Request"}
 }
 
