@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -49,6 +50,8 @@ type testServer struct {
 	l    *memnet.Listener
 	done chan struct{}
 
+	accepted func(*memnet.Conn) // nil: nothing
+
 	mu      sync.Mutex
 	packets [][]byte
 	links   []*ppp.Conn
@@ -70,7 +73,7 @@ func startServer(s *Server) *testServer {
 	s.Logger = testLog()
 	go func() {
 		defer close(ts.done)
-		s.Serve(ts.l)
+		s.Serve(hookedListener{ts.l, ts.accept})
 	}()
 	return ts
 }
@@ -245,4 +248,38 @@ func slowAuthenticator(d time.Duration, accept bool) ppp.Authenticator {
 		}
 		return &ppp.Grant{User: "slow", Addr: clientIP}, nil
 	})
+}
+
+func mustAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// failNext makes the nth read or write of the connection that the server accepts next fail, and all after it.
+func (ts *testServer) failNext(op string, n int) {
+	ts.accepted = func(c *memnet.Conn) {
+		if op == "read" {
+			c.FailRead(n)
+		} else {
+			c.FailWrite(n)
+		}
+	}
+}
+
+// Accept lets a test have each connection first.
+func (ts *testServer) accept(c net.Conn) {
+	if ts.accepted != nil {
+		ts.accepted(c.(*memnet.Conn))
+	}
+}
+
+// A hookedListener shows what it accepts.
+type hookedListener struct {
+	*memnet.Listener
+	show func(net.Conn)
+}
+
+func (l hookedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.show(c)
+	}
+	return c, err
 }
