@@ -1,116 +1,110 @@
 package ppp
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/dialway/dialway/internal/packet"
 )
 
-// Flow queues with CoDel, RFC 8290: packets that wait are kept by flow, flows take turns by bytes, flows that have
-// just begun to wait go first (an acknowledgement or a name query is not behind a bulk transfer), and each queue drops
-// from its head when packets have waited too long (RFC 8289).
-
+// Flow queues, RFC 8290. Packets that wait are kept by flow; flows take turns, by bytes, and one that has just begun to
+// wait goes first, so that an acknowledgement, a name query or an echo is not behind a bulk transfer:
+//
+//	         a packet of a listed flow only joins its queue
+//	              ┌─────────┐   credit used up    ┌─────────┐
+//	first packet ─▶   new   ├────────────────────▶│   old   │──▶ no list, when its queue is found empty
+//	              └────┬────┘   or found empty    └────┬────┘
+//	                   └── served first                └── served in turn, a flowQuantum each
+//
+// Each queue drops from its head when packets wait too long in it: see codel.go.
 const (
-	flowCount   = 64
-	flowQuantum = 1514      // bytes of one turn
-	flowLimit   = 512 << 10 // a guard for memory, not for delay
+	flowCount   = 128
+	flowQuantum = 1514    // bytes a turn; RFC 8290 section 5.2.4
+	flowLimit   = 1 << 20 // bytes of memory: a guard, no measure of delay
 )
 
+// A flowQueue holds the packets of one session that wait. The egress lock guards it.
 type flowQueue struct {
-	flows    [flowCount]flow
 	new, old flowList
-	bytes    int
+	packets  int
+	memory   int
 	seed     uint64
+	dropped  *counter
+	spare    *queued // without buffers
+	flows    [flowCount]flow
 }
 
-// A flow is one queue. It is on the list of new flows, of old ones, or on none.
+// A flow is one queue.
 type flow struct {
 	head, tail *queued
 	bytes      int
 	credit     int
-	next       *flow
 	listed     bool
+	next       *flow // in its list
 	codel      codel
-}
-
-// A flowList is a queue of flows.
-type flowList struct{ head, tail *flow }
-
-func (l *flowList) push(f *flow) {
-	f.next = nil
-	if l.tail == nil {
-		l.head = f
-	} else {
-		l.tail.next = f
-	}
-	l.tail = f
-}
-
-func (l *flowList) pop() *flow {
-	f := l.head
-	if l.head = f.next; l.head == nil {
-		l.tail = nil
-	}
-	f.next = nil
-	return f
 }
 
 var flowQueues = sync.Pool{New: func() any { return new(flowQueue) }}
 
-func newFlowQueue() *flowQueue {
+// newFlowQueue borrows one; drops are counted in dropped.
+func newFlowQueue(dropped *counter) *flowQueue {
 	q := flowQueues.Get().(*flowQueue)
 	q.seed = rand.Uint64() // so that nobody can aim at another's queue
+	q.dropped = dropped
 	return q
 }
 
-// free gives everything back.
+// free drops what still waits and gives the queue back.
 func (q *flowQueue) free() {
 	for i := range q.flows {
-		for q.flows[i].head != nil {
-			q.flows[i].shift().free()
+		for f := &q.flows[i]; f.head != nil; {
+			q.drop(q.shift(f))
 		}
 	}
-	*q = flowQueue{}
+	*q = flowQueue{spare: q.spare}
 	flowQueues.Put(q)
 }
 
-// push queues a copy and returns how many packets were dropped for it.
-func (q *flowQueue) push(now time.Time, header, body []byte) (dropped int) {
-	p := newQueued(header, body)
-	if p == nil {
-		return 1
+// push queues a copy of a packet. When memory is short the longest queue pays, packet by packet.
+func (q *flowQueue) push(now time.Time, header, body []byte) {
+	p := q.take()
+	if !p.fill(now, header, body) {
+		q.dropped.add(len(body))
+		q.recycle(p)
+		return
 	}
-	p.at = now
-	f := &q.flows[flowHash(body, q.seed)%flowCount]
-	f.append(p)
-	q.bytes += len(body)
+	f := &q.flows[packet.Flow(body, q.seed)%flowCount]
+	if f.tail == nil {
+		f.head = p
+	} else {
+		f.tail.next = p
+	}
+	f.tail = p
+	f.bytes += p.size
+	q.packets++
+	q.memory += p.memory()
 	if !f.listed {
 		f.listed, f.credit = true, flowQuantum
 		q.new.push(f)
 	}
-	for q.bytes > flowLimit {
-		q.dropFattest()
-		dropped++
+	for q.memory > flowLimit {
+		q.drop(q.shift(q.fattest()))
 	}
-	return dropped
 }
 
-// dropFattest drops the head of the longest queue (RFC 8290 section 4.1.1): one packet, never a batch.
-func (q *flowQueue) dropFattest() {
+// fattest is the longest queue, RFC 8290 section 4.1.1.
+func (q *flowQueue) fattest() *flow {
 	fat := &q.flows[0]
 	for i := range q.flows {
 		if q.flows[i].bytes > fat.bytes {
 			fat = &q.flows[i]
 		}
 	}
-	p := fat.shift()
-	q.bytes -= len(p.body())
-	p.free()
+	return fat
 }
 
-// pop takes the next packet; nil: none. The caller frees it.
+// pop takes the next packet, which the caller releases; nil: none waits. RFC 8290 section 4.2.
 func (q *flowQueue) pop(now time.Time) *queued {
 	for {
 		list := &q.new
@@ -126,115 +120,52 @@ func (q *flowQueue) pop(now time.Time) *queued {
 			q.old.push(list.pop())
 			continue
 		}
-		p := f.codel.pop(q, f, now)
-		if p == nil {
-			list.pop()
-			if list == &q.new && q.old.head != nil {
-				q.old.push(f) // once round, or a flow could starve the others by coming and going
-			} else {
-				f.listed = false
-			}
-			continue
+		if p := q.codel(f, now); p != nil {
+			f.credit -= p.size
+			return p
 		}
-		f.credit -= len(p.body())
-		return p
+		list.pop()
+		if list == &q.new && q.old.head != nil {
+			q.old.push(f) // one turn more, or a flow could starve the others by coming and going
+		} else {
+			f.listed = false
+		}
 	}
 }
 
-func (f *flow) append(p *queued) {
-	if f.tail == nil {
-		f.head = p
-	} else {
-		f.tail.next = p
-	}
-	f.tail = p
-	f.bytes += len(p.body())
-}
-
-// shift takes the head; the flow is not empty.
-func (f *flow) shift() *queued {
+// shift takes the head of a flow that is not empty.
+func (q *flowQueue) shift(f *flow) *queued {
 	p := f.head
 	if f.head = p.next; f.head == nil {
 		f.tail = nil
 	}
 	p.next = nil
-	f.bytes -= len(p.body())
+	f.bytes -= p.size
+	q.packets--
+	q.memory -= p.memory()
 	return p
 }
 
-// A queued is a packet that waits.
-type queued struct {
-	next *queued
-	at   time.Time
-	n    int // bytes of b, header included
-	b    []byte
+func (q *flowQueue) drop(p *queued) {
+	q.dropped.add(p.size)
+	q.release(p)
 }
 
-func (p *queued) header() []byte { return p.b[:headerLen] }
-func (p *queued) body() []byte   { return p.b[headerLen:p.n] }
+// A flowList is a queue of flows.
+type flowList struct{ head, tail *flow }
 
-// Packets wait in buffers of two sizes.
-const (
-	smallPacket = 512
-	largePacket = 4096
-)
-
-var (
-	smallPackets = sync.Pool{New: func() any { return &queued{b: make([]byte, smallPacket)} }}
-	largePackets = sync.Pool{New: func() any { return &queued{b: make([]byte, largePacket)} }}
-)
-
-// newQueued copies a packet; nil for one that is too large for any frame.
-func newQueued(header, body []byte) *queued {
-	n := len(header) + len(body)
-	var p *queued
-	switch {
-	case n <= smallPacket:
-		p = smallPackets.Get().(*queued)
-	case n <= largePacket:
-		p = largePackets.Get().(*queued)
-	default:
-		return nil
-	}
-	p.n = n
-	copy(p.b[copy(p.b, header):], body)
-	return p
-}
-
-func (p *queued) free() {
-	p.next = nil
-	if len(p.b) == smallPacket {
-		smallPackets.Put(p)
+func (l *flowList) push(f *flow) {
+	f.next = nil
+	if l.head == nil {
+		l.head = f
 	} else {
-		largePackets.Put(p)
+		l.tail.next = f
 	}
+	l.tail = f
 }
 
-// flowHash hashes an IP packet's addresses, protocol and ports. Fragments without ports share the queue of their pair.
-func flowHash(p []byte, seed uint64) uint64 {
-	h := seed
-	switch {
-	case len(p) >= 20 && p[0]>>4 == 4:
-		h = mix(h, binary.BigEndian.Uint64(p[12:])^uint64(p[9])<<56)
-		fragment := binary.BigEndian.Uint16(p[6:]) & 0x3fff
-		if ihl := int(p[0]&15) * 4; fragment == 0 && hasPorts(p[9]) && len(p) >= ihl+4 {
-			h = mix(h, uint64(binary.BigEndian.Uint32(p[ihl:])))
-		}
-	case len(p) >= 40 && p[0]>>4 == 6:
-		for i := 8; i < 40; i += 8 {
-			h = mix(h, binary.BigEndian.Uint64(p[i:]))
-		}
-		h = mix(h, uint64(p[6]))
-		if hasPorts(p[6]) && len(p) >= 44 {
-			h = mix(h, uint64(binary.BigEndian.Uint32(p[40:])))
-		}
-	}
-	return h
-}
-
-func hasPorts(proto byte) bool { return proto == 6 || proto == 17 }
-
-func mix(h, v uint64) uint64 {
-	hi, lo := bits.Mul64(h^v, 0x9e3779b97f4a7c15)
-	return hi ^ lo
+func (l *flowList) pop() *flow {
+	f := l.head
+	l.head, f.next = f.next, nil
+	return f
 }

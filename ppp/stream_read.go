@@ -2,34 +2,42 @@ package ppp
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"sync"
+
+	"github.com/dialway/dialway/internal/bufpool"
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
 // A reader is the receive side of a Stream. It belongs to R.
 type reader struct {
-	lent *plain // nil: none borrowed
-	r, w int
-	tail []byte // a partial frame, while no buffer is borrowed
-	err  error
+	buf  *bufpool.Buffer // nil: none borrowed
+	r, w int             // buf.B[r:w] is to be split
+	tail *bufpool.Buffer // a partial frame, while R waits without buf
+	n    int             // bytes of tail
+	lent *views          // what ReadFrames returned; nil: nothing
+	err  error           // for good; told when the frames before it are gone
 }
 
-// A plain is a receive buffer and the frames in it, in use only while there is data.
-type plain struct {
-	b      []byte
-	frames [][]byte
-}
-
-const (
-	plainSize   = 128 << 10 // one drain: beyond it a batch gains nothing
-	plainRecord = 16 << 10  // the room that TryRead wants
+// Buffers are borrowed while there is data: one to drain a connection into, beyond whose size batches gain nothing, or one
+// that holds the part of a frame, a small size for a large number of sessions.
+var (
+	readBuffers = bufpool.Pool{Size: 128 << 10}
+	tailBuffers = bufpool.Pool{Size: 4 << 10}
 )
 
-var plains = sync.Pool{New: func() any {
-	return &plain{b: make([]byte, plainSize), frames: make([][]byte, 0, 128)}
-}}
+// views are the frames of a batch.
+type views struct {
+	n      int
+	frames [512][]byte
+}
 
-// ReadFrames is FrameConn's: it drains what is here before it returns, so that a batch is as large as it can be.
+var viewPool = sync.Pool{New: func() any { return new(views) }}
+
+// ReadFrames is FrameConn's: it drains what is here before it returns, so that a batch is as large as it can be. Where
+// bytes were skipped it may return no frames, and no error.
 func (s *Stream) ReadFrames() ([][]byte, error) {
 	rd := &s.rd
 	rd.reclaim()
@@ -37,135 +45,159 @@ func (s *Stream) ReadFrames() ([][]byte, error) {
 		if rd.err == nil {
 			rd.err = s.drain()
 		}
-		if frames, err := rd.split(s.framing); len(frames) > 0 || err != nil {
-			return frames, err
+		skipped, err := rd.split(s.framing)
+		if err != nil && rd.err == nil {
+			rd.err = err
+		}
+		if rd.lent != nil || skipped {
+			return rd.lent.all(), nil
+		}
+		if rd.err == nil {
+			rd.err = s.failure()
 		}
 		if rd.err != nil {
-			rd.giveBack()
+			rd.free()
 			return nil, s.readError(rd.err)
 		}
-		if err := s.await(); err != nil {
-			return nil, s.readError(err)
+		if err := s.wait(); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// drain reads what is here without waiting.
+// drain reads what is here.
 func (s *Stream) drain() error {
-	if s.batch == nil {
-		return nil
-	}
 	rd := &s.rd
 	rd.borrow()
-	for len(rd.lent.b)-rd.w >= plainRecord {
-		n, err := s.batch.TryRead(rd.lent.b[rd.w:])
+	for rd.w < len(rd.buf.B) {
+		n, err := s.conn.TryRead(rd.buf.B[rd.w:])
 		rd.w += n
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return nil
+			break
 		}
+	}
+	// Reading may have written: TLS answers a KeyUpdate. If the connection did not take it, that is W's.
+	if s.conn.Backlog() > 0 {
+		s.mu.Lock()
+		s.start()
+		s.mu.Unlock()
 	}
 	return nil
 }
 
-// await waits for more, with no buffer borrowed where the connection can do that.
-func (s *Stream) await() error {
+// wait waits for more without a large buffer.
+func (s *Stream) wait() error {
 	rd := &s.rd
-	if s.batch != nil {
-		rd.giveBack()
-		return s.batch.Wait()
-	}
-	rd.borrow()
-	n, err := s.conn.Read(rd.lent.b[rd.w:])
-	rd.w += n
-	if n > 0 {
-		rd.err = permanent(err)
+	if rd.w-rd.r >= s.framing.MaxFrame() {
+		rd.err = fmt.Errorf("ppp: %d bytes are no whole frame, the largest has %d", rd.w-rd.r, s.framing.MaxFrame())
 		return nil
 	}
-	return err
+	rd.giveBack()
+	err := s.conn.Wait()
+	switch {
+	case err == nil:
+	case !isTimeout(err):
+		rd.err = err // told by the next turn
+	case s.failure() == nil:
+		return os.ErrDeadlineExceeded
+	} // else woken by the failure, to read what is left and tell it
+	return nil
 }
 
-// permanent keeps an error that came with data for the next read; a time-out is none.
-func permanent(err error) error {
-	if isTimeout(err) {
-		return nil
-	}
-	return err
-}
-
-// readError prefers the reason for which this end closed the connection.
+// readError prefers the reason for which this end has closed the connection.
 func (s *Stream) readError(err error) error {
-	if isTimeout(err) {
-		return errTimeout
-	}
-	if why := s.failure(); why != nil && why != net.ErrClosed {
+	switch why := s.failure(); {
+	case why != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded)):
 		return why
-	}
-	if errors.Is(err, net.ErrClosed) {
+	case errors.Is(err, tlsconn.ErrStalled):
+		return ErrPeerStalled
+	case errors.Is(err, net.ErrClosed):
 		return net.ErrClosed
 	}
 	return err
 }
 
-// reclaim takes back the frames that were lent.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// reclaim takes back what was lent.
 func (rd *reader) reclaim() {
 	if rd.lent == nil {
 		return
 	}
-	clear(rd.lent.frames)
-	rd.lent.frames = rd.lent.frames[:0]
-	poison(rd.lent.b[:rd.r])
-	if rd.r == rd.w {
+	clear(rd.lent.frames[:rd.lent.n])
+	rd.lent.n = 0
+	viewPool.Put(rd.lent)
+	rd.lent = nil
+	bufpool.Poison(rd.buf.B[:rd.r])
+}
+
+// borrow gets a buffer that has room.
+func (rd *reader) borrow() {
+	switch {
+	case rd.buf == nil:
+		rd.buf = readBuffers.Get()
 		rd.r, rd.w = 0, 0
-	} else if rd.r > 0 {
-		rd.w = copy(rd.lent.b, rd.lent.b[rd.r:rd.w])
+		if rd.tail != nil {
+			rd.w = copy(rd.buf.B, rd.tail.B[:rd.n])
+			rd.tail.Free()
+			rd.tail = nil
+		}
+	case rd.r > 0: // nothing is lent, and what is left is less than a frame, or many small ones
+		rd.w = copy(rd.buf.B, rd.buf.B[rd.r:rd.w])
 		rd.r = 0
 	}
 }
 
-func (rd *reader) borrow() {
-	if rd.lent != nil {
-		return
-	}
-	rd.lent = plains.Get().(*plain)
-	rd.r, rd.w = 0, copy(rd.lent.b, rd.tail)
-	rd.tail = nil
-}
-
+// giveBack returns the buffer, but for a partial frame that is too large for a small one.
 func (rd *reader) giveBack() {
-	if rd.lent == nil {
+	if rd.buf == nil || rd.w-rd.r > tailBuffers.Size {
 		return
 	}
 	if rd.w > rd.r {
-		rd.tail = append([]byte(nil), rd.lent.b[rd.r:rd.w]...)
+		rd.tail = tailBuffers.Get()
+		rd.n = copy(rd.tail.B, rd.buf.B[rd.r:rd.w])
 	}
-	plains.Put(rd.lent)
-	rd.lent, rd.r, rd.w = nil, 0, 0
+	rd.buf.Free()
+	rd.buf, rd.r, rd.w = nil, 0, 0
 }
 
-// split finds the frames in what has been read.
-func (rd *reader) split(f Framing) ([][]byte, error) {
-	if rd.lent == nil {
-		return nil, nil
-	}
-	for rd.r < rd.w {
-		frame, n, err := f.NextFrame(rd.lent.b[rd.r:rd.w])
+// free gives everything back: nothing more will be read.
+func (rd *reader) free() {
+	rd.buf.Free()
+	rd.tail.Free()
+	rd.buf, rd.tail, rd.r, rd.w = nil, nil, 0, 0
+}
+
+// split finds frames in what was read, and lends them. skipped: there were bytes, but no frame in them.
+func (rd *reader) split(f Framing) (skipped bool, err error) {
+	for rd.r < rd.w && (rd.lent == nil || rd.lent.n < len(rd.lent.frames)) {
+		frame, n, err := f.NextFrame(rd.buf.B[rd.r:rd.w])
 		if err != nil {
-			if len(rd.lent.frames) == 0 {
-				rd.err = err
-				return nil, err
-			}
-			break // first what came before it
+			return false, err
 		}
-		if n == 0 {
+		if n <= 0 {
 			break
 		}
 		rd.r += n
-		if frame != nil {
-			rd.lent.frames = append(rd.lent.frames, frame)
+		if frame == nil {
+			skipped = true
+			continue
 		}
+		if rd.lent == nil {
+			rd.lent = viewPool.Get().(*views)
+		}
+		rd.lent.frames[rd.lent.n] = frame[:len(frame):len(frame)]
+		rd.lent.n++
 	}
-	return rd.lent.frames, nil
+	return skipped, nil
+}
+
+func (v *views) all() [][]byte {
+	if v == nil {
+		return nil
+	}
+	return v.frames[:v.n:v.n]
 }

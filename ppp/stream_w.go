@@ -1,115 +1,108 @@
 package ppp
 
 import (
-	"errors"
-	"net"
 	"time"
+
+	"github.com/dialway/dialway/internal/bufpool"
 )
 
-// drainSize is how much W takes at a time: little, since what is encrypted cannot be dropped or overtaken any more.
-const drainSize = 4 << 10
+// W takes little at a time, since what is encrypted can be neither dropped nor overtaken any more: on a slow line 4 KiB, on
+// one that takes them in no time a TLS record.
+const (
+	minDrain = 4 << 10
+	maxDrain = 16 << 10
+)
 
-// write is W: it writes while something waits, and ends.
-func (s *Stream) write(done chan struct{}) {
-	defer close(done)
-	st := stages.Get().(*stage)
-	defer stages.Put(st)
-	for {
-		// First what is encrypted already: only when the connection takes more are packets chosen.
-		if err := s.flush(); err != nil {
-			s.fail(err)
-		}
-		b, pause := s.next(st.b[:0])
-		switch {
-		case b == nil && pause == 0:
-			return
-		case b == nil:
-			s.pause(pause)
-			continue
-		}
-		if err := s.put(b); err != nil {
-			s.fail(err)
-		}
-		st.b = b[:0]
+var drainBuffers = bufpool.Pool{Size: maxDrain + 4<<10}
+
+// start starts W, unless it runs; mu is held.
+func (s *Stream) start() {
+	if s.running || s.err != nil {
+		return
+	}
+	s.running, s.done = true, make(chan struct{})
+	go s.write(s.done)
+}
+
+// wake ends W's pause.
+func (s *Stream) wake() {
+	select {
+	case s.wakeW <- struct{}{}:
+	default:
 	}
 }
 
-// next takes control frames, then packets; nil and no pause: nothing waits, W is over.
-func (s *Stream) next(b []byte) ([]byte, time.Duration) {
+// write is W. It chooses packets as late as can be: when the connection takes more.
+func (s *Stream) write(done chan struct{}) {
+	defer close(done)
+	buf := drainBuffers.Get()
+	defer buf.Free()
+	for size := minDrain; s.waits(); {
+		began := time.Now()
+		if err := s.conn.WaitWrite(s.patience()); err != nil {
+			s.fail(err)
+			continue
+		}
+		now := time.Now()
+		switch took := now.Sub(began); {
+		case took < time.Millisecond:
+			size = min(2*size, maxDrain)
+		case took > 4*time.Millisecond:
+			size = minDrain
+		}
+		b, pause := s.next(now, buf.B[:0], size)
+		if pause > 0 {
+			s.pause(pause)
+			continue
+		}
+		if len(b) == 0 {
+			continue
+		}
+		if err := s.conn.TryWrite(b); err != nil {
+			s.fail(err)
+		}
+	}
+}
+
+// waits reports whether there is work for W; if not, it is over.
+func (s *Stream) waits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if s.err != nil {
-		s.running = false
-		return nil, 0
+	if s.err == nil && (len(s.control) > 0 || s.flows != nil && s.flows.packets > 0 || s.conn.Backlog() > 0) {
+		return true
 	}
-	b = append(b, s.control...)
-	s.control = s.control[:0]
-	if cap(s.control) > maxControlWaiting/4 {
-		s.control = nil
+	s.freeFlows()
+	s.running = false
+	return false
+}
+
+// next takes all control frames or, if there are none, packets for size bytes, into b. pause: the rate lets none pass yet.
+func (s *Stream) next(now time.Time, b []byte, size int) (_ []byte, pause time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.control) > 0 {
+		b, s.control = s.control, nil
+		return b, 0
 	}
-	var pause time.Duration
-	for s.flows != nil && len(b) < drainSize {
+	for s.flows != nil && len(b) < size {
 		if pause = s.rate.wait(now); pause > 0 {
 			break
 		}
 		p := s.flows.pop(now)
 		if p == nil {
-			s.flows.free()
-			s.flows = nil
 			break
 		}
-		b = s.framing.AppendFrame(b, p.header(), p.body())
-		s.rate.spend(len(p.body()), now)
-		p.free()
+		b = s.framing.AppendFrame(b, p.header[:], p.body())
+		s.rate.spend(p.size, now)
+		s.flows.release(p)
 	}
 	if len(b) > 0 {
-		return b, 0
+		pause = 0
 	}
-	if pause > 0 {
-		return nil, pause
-	}
-	if s.noticed.Swap(false) {
-		return b[:0:cap(b)], 0 // once more round, for tls's own backlog
-	}
-	s.running = false
-	return nil, 0
+	return b, pause
 }
 
-// put encrypts or, on a connection that waits, writes.
-func (s *Stream) put(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	if s.batch != nil {
-		return s.stalled(s.batch.Encrypt(b))
-	}
-	patience := time.Duration(s.patience.Load())
-	if err := s.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, net.ErrClosed) {
-		// No write deadlines here: the connection is closed when the time is over, which frees the write.
-		t := time.AfterFunc(patience, func() { s.fail(ErrPeerStalled) })
-		defer t.Stop()
-	}
-	_, err := s.conn.Write(b)
-	return s.stalled(err)
-}
-
-func (s *Stream) flush() error {
-	if s.batch == nil {
-		return nil
-	}
-	return s.stalled(s.batch.Flush(time.Duration(s.patience.Load())))
-}
-
-// stalled says what a write time-out means.
-func (s *Stream) stalled(err error) error {
-	if isTimeout(err) {
-		return ErrPeerStalled
-	}
-	return err
-}
-
-// pause waits for the rate to allow a packet, or for something that is not bound by it.
+// pause waits for the rate, or for something that it does not bind.
 func (s *Stream) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

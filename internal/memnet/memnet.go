@@ -50,7 +50,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.hooks.write(c); err != nil {
 		return 0, c.opError("write", err)
 	}
-	n, err := c.out.write(b, true)
+	n, err := c.out.write(b)
 	return n, c.opError("write", err)
 }
 
@@ -59,9 +59,12 @@ func (c *Conn) TryWrite(b []byte) (int, error) {
 	if err := c.hooks.write(c); err != nil {
 		return 0, c.opError("write", err)
 	}
-	n, err := c.out.write(b, false)
+	n, err := c.out.tryWrite(b)
 	return n, c.opError("write", err)
 }
+
+// WaitWrite waits until TryWrite takes something or fails.
+func (c *Conn) WaitWrite() error { return c.opError("write", c.out.waitWrite()) }
 
 // WaitRead waits until a Read would not.
 func (c *Conn) WaitRead() error { return c.opError("read", c.in.waitRead()) }
@@ -126,6 +129,7 @@ type half struct {
 	mu     sync.Mutex
 	wake   chan struct{} // closed and renewed on every change
 	buf    []byte
+	base   []byte // buf's array, from its beginning
 	max    int
 	rd, wd time.Time
 	rerr   error // what a reader gets when buf is empty
@@ -198,40 +202,77 @@ func (h *half) read(b []byte) (int, error) {
 func (h *half) tryRead(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.buf) == 0 && h.rerr == nil {
-		return 0, nil
+	switch {
+	case h.reset || h.rerr == net.ErrClosed:
+		return 0, h.rerr
+	case len(h.buf) > 0:
+		return h.take(b), nil
 	}
-	if err := h.readable(); err != nil && err != os.ErrDeadlineExceeded {
-		return 0, err
-	}
-	return h.take(b), nil
+	return 0, h.rerr
 }
 
 func (h *half) take(b []byte) int {
 	n := copy(b, h.buf)
-	h.buf = h.buf[:copy(h.buf, h.buf[n:])]
+	if h.buf = h.buf[n:]; len(h.buf) == 0 {
+		h.buf = h.base[:0]
+	}
 	h.changed()
 	return n
 }
 
-func (h *half) write(b []byte, all bool) (n int, err error) {
+// put takes what there is room for; mu is held.
+func (h *half) put(b []byte) int {
+	n := max(0, min(h.max-len(h.buf), len(b)))
+	if n == 0 {
+		return 0
+	}
+	fresh := len(h.buf) == 0
+	h.buf = append(h.buf, b[:n]...)
+	if fresh {
+		h.base = h.buf // the largest array so far is used again
+	}
+	h.changed()
+	return n
+}
+
+// write writes all of b, waiting for room.
+func (h *half) write(b []byte) (n int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
 		switch {
 		case h.werr != nil:
 			return n, h.werr
-		case all && past(h.wd):
+		case past(h.wd):
 			return n, os.ErrDeadlineExceeded
 		}
-		if room := h.max - len(h.buf); room > 0 && len(b) > 0 {
-			k := min(room, len(b))
-			h.buf = append(h.buf, b[:k]...)
-			b, n = b[k:], n+k
-			h.changed()
-		}
-		if len(b) == 0 || !all {
+		if n += h.put(b[n:]); n == len(b) {
 			return n, nil
+		}
+		h.wait(h.wd)
+	}
+}
+
+func (h *half) tryWrite(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.werr != nil {
+		return 0, h.werr
+	}
+	return h.put(b), nil
+}
+
+func (h *half) waitWrite() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case past(h.wd) && h.werr != net.ErrClosed:
+			return os.ErrDeadlineExceeded
+		case h.werr != nil:
+			return h.werr
+		case len(h.buf) < h.max:
+			return nil
 		}
 		h.wait(h.wd)
 	}

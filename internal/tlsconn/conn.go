@@ -1,16 +1,16 @@
-// Package tlsconn is the connection a session runs on: crypto/tls over a net.Conn that knows records.
+// Package tlsconn is the connection a session runs on: crypto/tls, or nothing, over a socket that never makes anybody
+// wait who did not ask to.
 //
-// crypto/tls makes one Write of each record it encrypts and may read into the record behind the present one. Both are
-// dear for packets: one send and one wake-up for 11 of them, and no way to know whether a further record is here
-// already. So the net.Conn below tls.Conn is ours. It
+// crypto/tls makes one write of each record, blocks in it, and cannot say whether another record is here already. All
+// three are dear for packets: a send and a wake-up for each 11 of them, a reader that sticks where no read deadline
+// reaches it, batches that end too early. So below tls.Conn lies a net.Conn of ours:
 //
-//   - collects the records of one write and sends them by one non-blocking write; what the socket refuses is kept, since
-//     ciphertext cannot be dropped, and is the backlog;
-//   - reads into a large buffer that is borrowed only while there is data, hands tls no byte beyond the present record,
-//     and so knows whether a whole record is here.
+//	read     socket ──▶ in: 128 KiB, borrowed while there is data ──▶ records: never a byte beyond ──▶ tls
+//	write    tls, by senders and, for KeyUpdates and alerts, by the reader ──▶ out ──▶ socket, one send
+//	                                                             what it refuses stays: the backlog
 //
-// A Conn begins as an ordinary net.Conn, for handshake and preface; Batch turns it over. A connection that cannot do
-// without waiting (no file descriptor, no TryRead and TryWrite) stays ordinary, and Batch says so.
+// A Conn begins as an ordinary net.Conn, for handshake and preface. Batch turns it over; from then on nothing that is
+// called by tls waits, so tls never holds a lock for longer than it computes.
 package tlsconn
 
 import (
@@ -20,41 +20,39 @@ import (
 	"time"
 )
 
-// A Conn is a TLS connection. It is a net.Conn, and after Batch it also reads and writes without waiting.
+// A Conn is a TLS connection. It is a net.Conn; after Batch it is read by Wait and TryRead, by one goroutine, and written
+// by TryWrite and WaitWrite.
 type Conn struct {
 	tls *tls.Conn
-	raw *rawConn
-	pre []byte // was read already
+	raw *records
+	pre []byte // Unread
 }
 
-// Server and Client make the two ends of TLS over nc. config is cloned.
+// Server makes the server's end of TLS over nc. config is cloned.
 func Server(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, tls.Server) }
+
+// Client makes the client's end of TLS over nc. config is cloned.
 func Client(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, tls.Client) }
 
 func newConn(nc net.Conn, config *tls.Config, side func(net.Conn, *tls.Config) *tls.Conn) *Conn {
-	raw := newRawConn(nc)
 	config = config.Clone()
-	config.DynamicRecordSizingDisabled = true // full records from the first byte
+	// Packets come in batches: crypto/tls's small first records, which serve the latency of web pages, only cost.
+	config.DynamicRecordSizingDisabled = true
+	raw := newRecords(nc)
 	return &Conn{tls: side(raw, config), raw: raw}
 }
 
-// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. Not after Batch.
+// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. It works as long as
+// neither Unread nor Batch was called.
 func (c *Conn) TLS() *tls.Conn { return c.tls }
 
 // HandshakeContext runs the handshake.
 func (c *Conn) HandshakeContext(ctx context.Context) error { return c.tls.HandshakeContext(ctx) }
 
-// ConnectionState is tls.Conn's.
+// ConnectionState is tls.Conn's; net/http asks for it.
 func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
-func (c *Conn) Write(b []byte) (int, error)        { return c.tls.Write(b) }
-func (c *Conn) LocalAddr() net.Addr                { return c.tls.LocalAddr() }
-func (c *Conn) RemoteAddr() net.Addr               { return c.tls.RemoteAddr() }
-func (c *Conn) SetDeadline(t time.Time) error      { return c.tls.SetDeadline(t) }
-func (c *Conn) SetReadDeadline(t time.Time) error  { return c.tls.SetReadDeadline(t) }
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
-
-// Read reads what was put back, then the connection.
+// Read returns what was unread, then reads. Not after Batch.
 func (c *Conn) Read(b []byte) (int, error) {
 	if len(c.pre) > 0 {
 		return c.unread(b), nil
@@ -62,7 +60,31 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.tls.Read(b)
 }
 
-// Unread puts bytes back, in front: a preface was read with what follows it.
+// Write waits until the socket has taken everything. Not after Batch.
+func (c *Conn) Write(b []byte) (int, error) { return c.tls.Write(b) }
+
+// LocalAddr is the socket's.
+func (c *Conn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
+
+// RemoteAddr is the socket's.
+func (c *Conn) RemoteAddr() net.Addr { return c.tls.RemoteAddr() }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error { return c.tls.SetDeadline(t) }
+
+// SetReadDeadline sets when Read and Wait end; both can be called again, in the middle of a record as well.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline(t) }
+
+// SetWriteDeadline sets when Write ends, for good. After Batch it does nothing: WaitWrite has a deadline of its own.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
+
+// Close sends close_notify, if that needs no waiting, and closes the socket. What waits is lost.
+func (c *Conn) Close() error {
+	c.raw.closing()
+	return c.tls.Close()
+}
+
+// Unread puts b in front of what will be read: a preface was read with what follows it.
 func (c *Conn) Unread(b []byte) { c.pre = append(append([]byte(nil), b...), c.pre...) }
 
 func (c *Conn) unread(b []byte) int {
@@ -73,70 +95,44 @@ func (c *Conn) unread(b []byte) int {
 	return n
 }
 
-// Close sends close_notify if that needs no waiting, and closes. Buffers go back when the reader has noticed.
-func (c *Conn) Close() error { return c.tls.Close() }
+// Batch turns the connection over, once; nobody may be reading or writing.
+func (c *Conn) Batch() { c.raw.batch() }
 
-// maxPlain is a record's plaintext.
-const maxPlain = 16 << 10
+// Inline reports whether TryWrite sends. If not (the socket can only wait), it leaves all to WaitWrite.
+func (c *Conn) Inline() bool { return c.raw.sock.write != nil }
 
-// Batch turns the connection over to batches: from now on only Wait and TryRead read, only TryWrite, Encrypt and Flush
-// write. notify is called, from any goroutine, when tls itself (a KeyUpdate's answer) has left a backlog; it must not
-// call back. Batch reports whether the connection can do it; the reader calls it.
-func (c *Conn) Batch(notify func()) bool {
-	if !c.raw.batch(notify) {
-		return false
-	}
-	// What tls has decrypted already is not seen from below: take it out.
-	b := make([]byte, maxPlain)
-	if n, _ := c.tls.Read(b); n > 0 {
-		c.pre = append(c.pre, b[:n]...)
-	}
-	return true
-}
-
-// Wait waits until TryRead has something to do: a whole record, the end, or an error. It holds no buffer while it waits.
-// It returns os.ErrDeadlineExceeded at the read deadline and can be called again.
+// Wait waits until there is something to read, and holds no buffer while it waits. It may be called when TryRead has
+// returned 0, nil. At the read deadline it returns os.ErrDeadlineExceeded.
 func (c *Conn) Wait() error {
 	if len(c.pre) > 0 {
 		return nil
 	}
-	return c.raw.waitRecord()
+	return c.raw.sock.waitRead()
 }
 
-// TryRead reads what is here, one record's plaintext at most; 0, nil when that is no whole record. b must hold 16 KiB,
-// or tls would keep a part where nobody sees it.
+// TryRead reads what is here, the rest of one record at most; 0, nil: nothing is, or not a whole record.
 func (c *Conn) TryRead(b []byte) (int, error) {
 	if len(c.pre) > 0 {
 		return c.unread(b), nil
 	}
-	if !c.raw.fillRecord() {
-		return 0, c.raw.readErr()
-	}
 	n, err := c.tls.Read(b)
 	if err == errWouldBlock {
-		return n, nil
+		err = nil
 	}
 	return n, err
 }
 
-// TryWrite encrypts b and sends what the socket takes; the rest is kept. It never waits. It must not be called while
-// there is a backlog.
+// TryWrite encrypts b, sends what the socket takes, by one write, and keeps the rest. It takes all of b or fails for
+// good. b is not retained. It is for one goroutine at a time, and 128 KiB at most.
 func (c *Conn) TryWrite(b []byte) error {
-	c.raw.join()
+	c.raw.sock.cork()
 	_, err := c.tls.Write(b)
-	return c.raw.joined(err)
+	return c.raw.sock.uncork(err)
 }
 
-// Backlog is how many bytes of ciphertext are kept.
-func (c *Conn) Backlog() int { return c.raw.backlog() }
+// Backlog is how many bytes wait for the socket: the rest of a TryWrite, or what tls has written of itself while reading.
+func (c *Conn) Backlog() int { return c.raw.sock.backlog() }
 
-// Encrypt encrypts b to the end of the backlog; Flush sends it. One goroutine at a time calls Encrypt and Flush.
-func (c *Conn) Encrypt(b []byte) error {
-	c.raw.join()
-	_, err := c.tls.Write(b)
-	c.raw.collected()
-	return err
-}
-
-// Flush sends the backlog, waiting for the socket, for at most d without a byte being taken.
-func (c *Conn) Flush(d time.Duration) error { return c.raw.flush(d) }
+// WaitWrite sends the backlog and waits until the socket takes more. When the socket takes nothing for patience, it fails
+// with ErrStalled. It is for one goroutine at a time; TryWrite may be called meanwhile.
+func (c *Conn) WaitWrite(patience time.Duration) error { return c.raw.sock.waitWrite(patience) }

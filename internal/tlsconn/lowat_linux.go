@@ -2,26 +2,23 @@ package tlsconn
 
 import (
 	"net"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-const (
-	tcpNotSentLowat = 25 // TCP_NOTSENT_LOWAT
-	notSentLowat    = 16 << 10
-)
+// notSentLowat bounds the kernel's queue of bytes not sent yet: it is the largest part of a tunnel's delay under load,
+// since what is in it can neither be dropped nor overtaken, and a short one costs no throughput.
+const notSentLowat = 16 << 10
 
-// setNotSentLowat keeps the kernel's queue of unsent bytes short: it is the largest part of a tunnel's delay under load,
-// and a short one costs no throughput. A socket that refuses is as good without.
-func setNotSentLowat(nc net.Conn) {
-	sc, ok := nc.(syscall.Conn)
+// lowat sets it. A socket that refuses is as good without.
+func (s *sock) lowat() {
+	c, ok := s.Stream.(*net.TCPConn)
 	if !ok {
 		return
 	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
+		})
 	}
-	rc.Control(func(fd uintptr) {
-		syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, notSentLowat)
-	})
 }

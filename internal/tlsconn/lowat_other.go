@@ -2,7 +2,5 @@
 
 package tlsconn
 
-import "net"
-
-// setNotSentLowat does nothing: TCP_NOTSENT_LOWAT is Linux's.
-func setNotSentLowat(nc net.Conn) {}
+// lowat does nothing: TCP_NOTSENT_LOWAT is set on Linux only, where it was measured.
+func (s *sock) lowat() {}

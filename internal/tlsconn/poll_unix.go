@@ -7,96 +7,92 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// newPoller returns nil for a connection that cannot read and write without waiting.
-func newPoller(nc net.Conn) poller {
-	if p, ok := nc.(poller); ok {
-		return p
-	}
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
+// A poller does without waiting on a descriptor that the runtime polls. Each direction is for one goroutine at a time.
+//
+// RawConn.Control gives the descriptor without looking at deadlines, RawConn.Read and RawConn.Write park until it may be
+// ready. Their closures are made once, since a call would allocate them.
+type poller struct {
+	raw syscall.RawConn
+	in  direction
+	out direction
+}
+
+// A direction is one call at a time.
+type direction struct {
+	try  func(fd uintptr)
+	wait func(fd uintptr) bool
+	b    []byte
+	n    int
+	err  error
+	poll [1]unix.PollFd
+}
+
+// newPoller returns nil for what is not known to be a plain descriptor: a type that embeds a *net.TCPConn, and reads or
+// writes otherwise, has a SyscallConn, too.
+func newPoller(c Stream) *poller {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn, *os.File:
+	default:
 		return nil
 	}
-	rc, err := sc.SyscallConn()
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil
 	}
-	p := &fdPoller{rc: rc}
-	// The closures are made once: each call would allocate them.
-	p.peek = func(fd uintptr) bool {
-		for {
-			_, _, p.err = syscall.Recvfrom(int(fd), p.one[:], syscall.MSG_PEEK)
-			if p.err != syscall.EINTR {
-				return p.err != syscall.EAGAIN
-			}
-		}
-	}
-	p.read = func(fd uintptr) { p.n, p.err = retry(syscall.Read, int(fd), p.rb) }
-	p.write = func(fd uintptr) { p.wn, p.werr = retry(syscall.Write, int(fd), p.wb) }
+	p := &poller{raw: raw}
+	p.in.init(syscall.Read, unix.POLLIN)
+	p.out.init(syscall.Write, unix.POLLOUT)
 	return p
 }
 
-func retry(op func(int, []byte) (int, error), fd int, b []byte) (n int, err error) {
-	for {
-		if n, err = op(fd, b); err != syscall.EINTR {
-			return max(n, 0), err
+func (d *direction) init(op func(fd int, b []byte) (int, error), events int16) {
+	d.try = func(fd uintptr) {
+		for {
+			if d.n, d.err = op(int(fd), d.b); d.err != syscall.EINTR {
+				return
+			}
 		}
+	}
+	d.wait = func(fd uintptr) bool {
+		d.poll[0] = unix.PollFd{Fd: int32(fd), Events: events}
+		n, err := unix.Poll(d.poll[:], 0)
+		return n > 0 || err != nil && err != unix.EINTR
 	}
 }
 
-// An fdPoller is a socket's poller. Reading and writing each belong to one goroutine at a time.
-type fdPoller struct {
-	rc   syscall.RawConn
-	peek func(fd uintptr) bool
-	one  [1]byte
-
-	read func(fd uintptr)
-	rb   []byte
-	n    int
-	err  error
-
-	write func(fd uintptr)
-	wb    []byte
-	wn    int
-	werr  error
-}
-
-// WaitRead parks in the runtime's poller, on a small stack and with no buffer.
-func (p *fdPoller) WaitRead() error { return p.rc.Read(p.peek) }
-
-// TryRead goes by Control, which knows no deadline.
-func (p *fdPoller) TryRead(b []byte) (int, error) {
-	p.rb = b
-	err := p.rc.Control(p.read)
-	p.rb = nil
+// do is one read or write; 0, nil: it would wait.
+func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) {
+	d.b = b
+	err := raw.Control(d.try)
+	d.b = nil
 	switch {
 	case err != nil:
 		return 0, err
-	case p.err == syscall.EAGAIN:
+	case d.err == syscall.EAGAIN:
 		return 0, nil
-	case p.err != nil:
-		return 0, os.NewSyscallError("read", p.err)
-	case p.n == 0:
+	case d.err != nil:
+		return 0, os.NewSyscallError(name, d.err)
+	case d.n == 0 && len(b) > 0:
 		return 0, io.EOF
 	}
-	return p.n, nil
+	return d.n, nil
 }
 
-func (p *fdPoller) TryWrite(b []byte) (sent int, err error) {
-	defer func() { p.wb = nil }()
-	for sent < len(b) {
-		p.wb = b[sent:]
-		if err := p.rc.Control(p.write); err != nil {
-			return sent, err
+func (p *poller) TryRead(b []byte) (int, error) { return p.in.do(p.raw, "read", b) }
+func (p *poller) WaitRead() error               { return p.raw.Read(p.in.wait) }
+func (p *poller) WaitWrite() error              { return p.raw.Write(p.out.wait) }
+
+func (p *poller) TryWrite(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var sent int
+		if sent, err = p.out.do(p.raw, "write", b[n:]); sent == 0 {
+			break
 		}
-		if p.werr == syscall.EAGAIN {
-			return sent, nil
-		}
-		if p.werr != nil {
-			return sent, os.NewSyscallError("write", p.werr)
-		}
-		sent += p.wn
+		n += sent
 	}
-	return sent, nil
+	return n, err
 }

@@ -1,0 +1,112 @@
+package tlsconn
+
+import (
+	"encoding/binary"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// recordHeader is type, version and length, RFC 8446 section 5.1.
+const recordHeader = 5
+
+// A records is the net.Conn below tls.Conn. It gives tls no byte beyond the present record: tls would keep it, in a
+// buffer that never shrinks again.
+type records struct {
+	nc      net.Conn
+	sock    *sock
+	batched atomic.Bool
+	closed  atomic.Bool
+
+	header [recordHeader]byte // of the present record
+	have   int                // bytes of it that tls has had
+	rest   int                // bytes of its body that tls has not had
+}
+
+func newRecords(nc net.Conn) *records { return &records{nc: nc, sock: newSock(nc)} }
+
+func (c *records) batch() {
+	c.batched.Store(true)
+	c.sock.lowat()
+}
+
+// errWouldBlock is what tls gets when no more is here. It must be Timeout and Temporary, and a net.Error itself:
+// crypto/tls makes any other error permanent, and goes on after this one in the middle of a record, too.
+var errWouldBlock error = wouldBlock{}
+
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "tlsconn: nothing here" }
+func (wouldBlock) Timeout() bool   { return true }
+func (wouldBlock) Temporary() bool { return true }
+
+// Read is called by tls, by whoever reads.
+func (c *records) Read(b []byte) (n int, err error) {
+	b = b[:min(len(b), c.limit())]
+	if !c.batched.Load() {
+		n, err = c.sock.Stream.Read(b)
+	} else if n, err = c.sock.tryRead(b); n == 0 && err == nil {
+		err = errWouldBlock
+	}
+	c.pass(b[:n])
+	return n, err
+}
+
+// limit is how much tls may have before the next boundary is known.
+func (c *records) limit() int {
+	if c.have < recordHeader {
+		return recordHeader - c.have
+	}
+	return c.rest
+}
+
+// pass follows what tls is given.
+func (c *records) pass(b []byte) {
+	if c.have < recordHeader {
+		c.have += copy(c.header[c.have:], b)
+		if c.have == recordHeader {
+			c.rest = int(binary.BigEndian.Uint16(c.header[3:]))
+		}
+	} else {
+		c.rest -= len(b)
+	}
+	if c.have == recordHeader && c.rest == 0 {
+		c.have = 0
+	}
+}
+
+// Write is called by tls, with one record: by who sends, and for KeyUpdates and alerts by who reads.
+func (c *records) Write(b []byte) (int, error) {
+	if !c.batched.Load() {
+		return c.nc.Write(b)
+	}
+	return c.sock.append(b)
+}
+
+// closing comes before tls.Conn.Close, which waits for the lock of whoever writes and then gives its close_notify five
+// seconds. After Batch no write waits; before, this deadline ends both.
+func (c *records) closing() {
+	if !c.batched.Load() && !c.closed.Swap(true) {
+		c.nc.SetWriteDeadline(time.Now().Add(closeTime))
+	}
+}
+
+func (c *records) Close() error                      { return c.sock.close() }
+func (c *records) LocalAddr() net.Addr               { return c.nc.LocalAddr() }
+func (c *records) RemoteAddr() net.Addr              { return c.nc.RemoteAddr() }
+func (c *records) SetReadDeadline(t time.Time) error { return c.sock.Stream.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing after Batch or closing: tls sets one when it closes.
+func (c *records) SetWriteDeadline(t time.Time) error {
+	if c.batched.Load() || c.closed.Load() {
+		return nil
+	}
+	return c.nc.SetWriteDeadline(t)
+}
+
+func (c *records) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}

@@ -1,0 +1,205 @@
+package tlsconn
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dialway/dialway/internal/bufpool"
+)
+
+// ErrStalled ends a connection whose far side does not read: nothing was taken within the patience of a WaitWrite, or it
+// made tls answer and answer.
+var ErrStalled = errors.New("tlsconn: the far side does not read")
+
+// Buffers of either direction. A read beyond 128 KiB makes batches no better; out holds what 128 KiB become by
+// encryption, and what tls adds of itself. A control frame that waits needs no more than a small one.
+var (
+	inBuffers    = bufpool.Pool{Size: 128 << 10}
+	outBuffers   = bufpool.Pool{Size: 128<<10 + ownRoom}
+	smallBuffers = bufpool.Pool{Size: 2 << 10}
+)
+
+// ownRoom bounds what may wait of what tls writes of itself: a far side that does nothing but ask for KeyUpdates and
+// never reads the answers comes to an end here.
+const ownRoom = 32 << 10
+
+// A readPoller reads without waiting. Where a stream has none, reading waits.
+type readPoller interface {
+	TryRead(b []byte) (int, error) // 0, nil: nothing is here
+	WaitRead() error               // until TryRead has something to say, or the read deadline
+}
+
+// A writePoller writes without waiting. Where a stream has none, a TryWrite only keeps.
+type writePoller interface {
+	TryWrite(b []byte) (int, error) // n < len(b), nil: the stream takes no more
+	WaitWrite() error               // until TryWrite takes something or fails, or the write deadline
+}
+
+// A sock is a stream read and written without waiting.
+type sock struct {
+	Stream
+	read  readPoller
+	write writePoller
+
+	// The reader's.
+	in    *bufpool.Buffer // nil: none borrowed
+	r, w  int             // in.B[r:w] was read
+	rerr  error           // for good
+	small [smallRead]byte // of a stream without a readPoller
+	big   bool
+
+	mu      sync.Mutex
+	out     *bufpool.Buffer // nil: nothing waits
+	sent    int             // out.B[sent:kept] waits
+	kept    int
+	corked  bool         // a TryWrite is collecting records
+	writing bool         // WaitWrite is in a write that waits
+	werr    error        // for good
+	left    atomic.Int64 // what waits, but for a TryWrite that is at work
+	stalled atomic.Bool
+}
+
+// newSock takes a stream's own way to do without waiting, if it has one, or the system's. A stream without read
+// deadlines is read by a goroutine.
+func newSock(c Stream) *sock {
+	s := &sock{Stream: c}
+	if c.SetReadDeadline(time.Time{}) != nil {
+		p := newPump(c)
+		s.Stream, s.read = p, p
+		return s
+	}
+	s.read, _ = c.(readPoller)
+	s.write, _ = c.(writePoller)
+	if p := newPoller(c); p != nil && s.read == nil && s.write == nil {
+		s.read, s.write = p, p
+	}
+	return s
+}
+
+// tryRead takes from the buffer, or fills it first.
+func (s *sock) tryRead(b []byte) (int, error) {
+	if s.r == s.w && !s.fill() {
+		return 0, s.rerr
+	}
+	n := copy(b, s.in.B[s.r:s.w])
+	s.r += n
+	if s.r == s.w {
+		s.giveBack()
+	}
+	return n, nil
+}
+
+// fill reads into the buffer, which is empty, what is here; false: nothing is.
+func (s *sock) fill() bool {
+	if s.stalled.Load() {
+		s.rerr = ErrStalled
+	}
+	if s.rerr != nil || s.read == nil {
+		return false
+	}
+	s.borrow()
+	s.w, s.rerr = s.read.TryRead(s.in.B)
+	if s.w == 0 {
+		s.giveBack()
+		return false
+	}
+	return true
+}
+
+func (s *sock) borrow() {
+	if s.in == nil {
+		s.in = inBuffers.Get()
+		s.r, s.w = 0, 0
+	}
+}
+
+func (s *sock) giveBack() {
+	s.in.Free()
+	s.in, s.r, s.w = nil, 0, 0
+}
+
+// waitRead waits until tryRead has something to say.
+func (s *sock) waitRead() error {
+	if s.r < s.w || s.rerr != nil {
+		return nil
+	}
+	if s.read == nil {
+		return s.readWaiting()
+	}
+	err := s.read.WaitRead()
+	if err != nil && !isTimeout(err) {
+		s.rerr = err
+	}
+	if s.stalled.Load() {
+		return ErrStalled
+	}
+	return timeout(err)
+}
+
+// smallRead is how much is read while an idle stream is waited for, if it can only be waited for in a read: no buffer is
+// held then. It is more than a record's header, and less than any record.
+const smallRead = 16
+
+// readWaiting reads little where nothing may come for long, and much where more of the same must follow.
+func (s *sock) readWaiting() (err error) {
+	var n int
+	if s.big {
+		s.borrow()
+		if n, err = s.Stream.Read(s.in.B); n == 0 {
+			s.giveBack()
+		}
+		s.big = n == inBuffers.Size
+	} else {
+		if n, err = s.Stream.Read(s.small[:]); n > 0 {
+			s.borrow()
+			copy(s.in.B, s.small[:n])
+		}
+		s.big = n == smallRead
+	}
+	s.w = n
+	if isTimeout(err) {
+		if n > 0 {
+			err = nil
+		}
+		return timeout(err)
+	}
+	s.rerr = err
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// close closes the stream. Buffers of the reader go back when it has noticed.
+func (s *sock) close() error {
+	s.mu.Lock()
+	s.failed(net.ErrClosed)
+	s.mu.Unlock()
+	return s.shut()
+}
+
+// shut closes the stream. A close of one that is written by waiting (a tls.Conn says goodbye) may have to stand in line
+// for a write that waits, so those get a deadline first.
+func (s *sock) shut() error {
+	if s.write == nil {
+		s.SetWriteDeadline(time.Now().Add(closeTime))
+	}
+	return s.Stream.Close()
+}
+
+// closeTime is what a goodbye may take that needs waiting.
+const closeTime = 100 * time.Millisecond
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// timeout strips a time-out of its wrapping.
+func timeout(err error) error {
+	if isTimeout(err) {
+		return os.ErrDeadlineExceeded
+	}
+	return err
+}
