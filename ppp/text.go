@@ -26,3 +26,15 @@ func clip(s string, n int) string {
 func messageText(b []byte) string {
 	return clip(strings.ToValidUTF8(strings.TrimRight(string(b), "\x00\r\n"), "\ufffd"), maxMessage)
 }
+
+// lowerASCII folds the case of ASCII letters, which is all that account names have by rule; other characters are
+// compared as they are.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
