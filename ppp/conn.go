@@ -93,6 +93,7 @@ type link struct {
 	answers    bucket // before authentication: answers to what a peer may send without end
 	inRate     bucket
 
+	early   earlyFrames
 	scratch []byte // a packet's data while it is built
 	frame   []byte // a frame while it is written
 	src     srcCache

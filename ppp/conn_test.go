@@ -115,3 +115,23 @@ func TestOpenAndCarry(t *testing.T) {
 		}
 	})
 }
+
+func TestPacketsBeforeServeAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := ends(t, &Config{}, &Config{NoAuth: true, Addr: serverAddr, Pool: &onePool{addr: clientAddr}})
+		go c.Serve(context.Background(), func(bufs [][]byte, offset int) (int, error) { return len(bufs), nil })
+		c.Write([][]byte{ipv4(clientAddr, serverAddr, 100)}, 0)
+		c.Write([][]byte{ipv4(serverAddr, clientAddr, 101)}, 0) // not its address: kept, and dropped when examined
+		synctest.Wait()
+		got, ended := serve(s)
+		if p := <-got; len(p) != 100 {
+			t.Errorf("%d bytes", len(p))
+		}
+		synctest.Wait()
+		if len(got) != 0 {
+			t.Error("a forged packet was handed on")
+		}
+		s.Close()
+		<-ended
+	})
+}

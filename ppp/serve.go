@@ -43,6 +43,7 @@ func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n 
 		c.poke()
 	})
 	defer stop()
+	c.takeEarly(time.Now(), to)
 	return c.run(to)
 }
 

@@ -16,6 +16,8 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 			size := 0
 			if to != nil {
 				size = c.packet(now, proto, f[n:])
+			} else if c.keepEarly(proto, f) {
+				continue
 			}
 			if size == 0 {
 				c.drop()
