@@ -283,3 +283,21 @@ func (l hookedListener) Accept() (net.Conn, error) {
 	}
 	return c, err
 }
+
+// session dials, serves the client's end, and waits for the server's to be open too.
+func (ts *testServer) session(t testing.TB, d *Dialer) (c *ppp.Conn, ended chan error) {
+	t.Helper()
+	if d == nil {
+		d = ts.dialer()
+	}
+	before := ts.Stats().Sessions
+	c, err := d.DialContext(t.Context(), "vpn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended = serveLink(c)
+	if !until(10*time.Second, func() bool { return ts.Stats().Sessions > before }) {
+		t.Fatal("the server's end does not open")
+	}
+	return c, ended
+}

@@ -182,12 +182,8 @@ func TestOpenSessionsAreNotPending(t *testing.T) {
 		defer ts.stop()
 		var ends []chan error
 		for range 5 {
-			c, err := ts.dialer().DialContext(t.Context(), "vpn")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ends = append(ends, serveLink(c))
-			synctest.Wait() // the server's end may open a moment later
+			_, ended := ts.session(t, nil)
+			ends = append(ends, ended)
 		}
 		if st := ts.Stats(); st.Sessions != 5 || st.Pending != 0 {
 			t.Errorf("%+v", st)
@@ -203,11 +199,7 @@ func TestMaxSessions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ts := startServer(&Server{MaxSessions: 1})
 		defer ts.stop()
-		c, err := ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(c)
+		c, ended := ts.session(t, nil)
 		var he *HTTPError
 		if _, err := ts.dialer().DialContext(t.Context(), "vpn"); !errors.As(err, &he) || he.Code != 503 {
 			t.Errorf("the second: %v", err)
@@ -215,11 +207,7 @@ func TestMaxSessions(t *testing.T) {
 		c.Close()
 		<-ended
 		time.Sleep(2 * time.Second)
-		c, err = ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal("after the first has ended:", err)
-		}
-		ended = serveLink(c)
+		_, ended = ts.session(t, nil) // after the first has ended
 		ts.stop()
 		<-ended
 	})

@@ -50,11 +50,7 @@ var phases = []struct {
 		return func() { <-done }
 	}},
 	{"open", func(t *testing.T, ts *testServer) func() {
-		c, err := ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(c)
+		_, ended := ts.session(t, nil)
 		return func() { <-ended }
 	}},
 }
@@ -110,11 +106,7 @@ func TestShutdownInEveryPhase(t *testing.T) {
 func TestShutdownSaysGoodbye(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ts := startServer(&Server{})
-		c, err := ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(c)
+		_, ended := ts.session(t, nil)
 		start := time.Now()
 		if err := ts.Shutdown(t.Context()); err != nil {
 			t.Error(err)
@@ -145,11 +137,7 @@ func TestShutdownCutsWhenItsTimeIsOver(t *testing.T) {
 			<-release
 			return nil
 		}})
-		c, err := ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(c)
+		_, ended := ts.session(t, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
@@ -273,11 +261,7 @@ func TestIdleLinkLives(t *testing.T) {
 		d := ts.dialer()
 		d.Hello = 30 * time.Second
 		d.PPP.Echo = -1
-		c, err := d.DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(c)
+		c, ended := ts.session(t, d)
 		time.Sleep(10 * time.Minute)
 		select {
 		case err := <-ended:
@@ -327,11 +311,7 @@ func TestSilentPeerIsNoticed(t *testing.T) {
 func TestBadConnectionsDisturbNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ts := startServer(&Server{})
-		good, err := ts.dialer().DialContext(t.Context(), "vpn")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := serveLink(good)
+		good, ended := ts.session(t, nil)
 		for i, bad := range []func(c net.Conn){
 			func(c net.Conn) { c.Close() },
 			func(c net.Conn) { io.WriteString(c, "\x16\x03\x01") },
