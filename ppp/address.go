@@ -15,7 +15,6 @@ type addrState struct {
 	six     []netip.Prefix // IPv6 prefixes from the pool
 	back    []netip.Prefix // to be put back, once
 	hasBack bool
-	err     error // why there is none
 }
 
 // An assignment is an AddrPool's answer.
@@ -52,7 +51,7 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 		name = g.Pool
 	}
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
-	c.goBeside(func(ctx context.Context) {
+	c.goBeside(c.work, func(ctx context.Context) {
 		a := new(assignment)
 		a.got, a.err = getAddress(ctx, pool, name, user, own)
 		c.pooled.Store(a)
@@ -93,7 +92,7 @@ func (c *Conn) release() {
 // assigned takes the pool's answer.
 func (c *Conn) assigned(now time.Time, a *assignment) {
 	s := &c.addr
-	s.asking, s.done, s.err = false, true, a.err
+	s.asking, s.done = false, true
 	if a.err == nil {
 		s.back, s.hasBack = a.got, true
 		for _, p := range a.got {
@@ -103,10 +102,13 @@ func (c *Conn) assigned(now time.Time, a *assignment) {
 				s.six = append(s.six, p)
 			}
 		}
-	} else {
+	} else if c.phase < phaseTerminate {
 		c.log.Warn("ppp: no address", "id", c.call.ID, "user", c.auth.user, "why", a.err)
+		c.end(now, &NegotiationError{Phase: "IPCP", Ours: "an address of the pool", Err: a.err, Hint: "give the user an address, or the pool more"})
+		return
 	}
 	c.ipcp.recheck(now)
+	c.checkOpen(now)
 }
 
 // peerAddr is the IPv4 address that the far side gets; invalid: none.
@@ -148,10 +150,10 @@ func (c *Conn) Prefixes() []netip.Prefix {
 	if g := c.grant.Load(); g != nil {
 		list = append(list, g.Prefixes...)
 	}
-	return append(list, c.addr.six...)
+	return append(list, i.six...)
 }
 
-func everything(i *Info) (list []netip.Prefix) {
+func everything(i *agreed) (list []netip.Prefix) {
 	if i.Peer.IsValid() || i.Local.IsValid() {
 		list = append(list, netip.PrefixFrom(unspecified4, 0))
 	}
@@ -161,10 +163,9 @@ func everything(i *Info) (list []netip.Prefix) {
 	return list
 }
 
-// Expect widens what may come from the far side to these sources, for any destination: the far side is a router. Call
-// it before Serve.
+// Expect widens what may come from the far side to these sources, for any destination: the far side is a router. It may
+// be called at any time; what was expected before no longer is.
 func (c *Conn) Expect(prefixes []netip.Prefix) {
-	c.r.Lock()
-	defer c.r.Unlock()
-	c.expected, c.router = slices.Clone(prefixes), true
+	list := slices.Clone(prefixes)
+	c.expect.Store(&list)
 }

@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 )
 
@@ -12,8 +13,8 @@ const (
 	maxConfigure = 10
 	maxFailure   = 5
 
-	// maxRounds bounds the Naks and Rejects that a peer may answer our requests with: each restarts the counter, so a
-	// peer that never agrees would never let go.
+	// maxRounds bounds the Naks and Rejects that a peer may answer our requests with (each restarts the counter), and the
+	// requests it may make that cannot be acknowledged: a peer that never agrees would never let go.
 	maxRounds = 20
 )
 
@@ -48,6 +49,7 @@ type automaton struct {
 	sent    []byte // its options: an Ack must repeat them
 	naks    int    // Configure-Naks sent since the last Ack, against maxFailure
 	rounds  int    // Naks and Rejects received since the layer came up
+	bad     int    // requests of the peer that were not acknowledged since then
 	why     error  // why the layer finishes
 	held    []byte // a Configure-Request that waits, whole packet
 }
@@ -61,8 +63,10 @@ func (a *automaton) event(e fsmEvent, now time.Time, reply func()) {
 	was := a.state
 	a.state = next
 	if actions&actLayerDown != 0 {
-		a.rounds, a.naks = 0, 0
-		a.layer.down()
+		a.rounds, a.naks, a.bad = 0, 0, 0
+		if a.layer.down(); a.state != next {
+			return // what was above has ended the link
+		}
 	}
 	if actions&actInitCounter != 0 {
 		if actions&actSendTerminate != 0 {
@@ -89,7 +93,7 @@ func (a *automaton) event(e fsmEvent, now time.Time, reply func()) {
 		a.expires = time.Time{}
 	}
 	if actions&actLayerUp != 0 {
-		a.rounds, a.naks = 0, 0
+		a.rounds, a.naks, a.bad = 0, 0, 0
 		a.layer.up(now)
 	}
 	if actions&actLayerFinished != 0 {
@@ -125,7 +129,12 @@ func (a *automaton) down(now time.Time) {
 // reset brings an automaton back to Initial without a word.
 func (a *automaton) reset() {
 	a.state, a.expires, a.held = stateInitial, time.Time{}, nil
-	a.naks, a.rounds, a.why = 0, 0, nil
+	a.naks, a.rounds, a.bad, a.why = 0, 0, 0, nil
+}
+
+// alive reports whether the layer is open or may still open.
+func (a *automaton) alive() bool {
+	return a.state >= stateReqSent || a.state == stateStopped && a.held != nil
 }
 
 // opened reports whether the layer is up.
@@ -161,10 +170,16 @@ func (a *automaton) sendTerminate(now time.Time, again bool) {
 	a.expires = now.Add(restartTime)
 }
 
-// fail gives up: the layer is told why, and the peer by Terminate-Request when it was open.
+// fail gives up. LCP says so to the peer by a Terminate-Request and takes the link with it; of a network protocol the
+// peer is told when it was open.
 func (a *automaton) fail(now time.Time, why error) {
+	if a.proto == protoLCP {
+		a.link.end(now, a.link.inPhase("LCP", why))
+		return
+	}
 	a.why = why
 	a.event(evRejectFatal, now, nil)
+	a.why = nil
 }
 
 // receive takes a packet of this protocol.
@@ -189,6 +204,9 @@ func (a *automaton) receive(now time.Time, pkt []byte) {
 		a.receiveNak(now, code, id, data)
 	case codeTerminateRequest:
 		a.event(evTerminate, now, func() { a.termAck(id) })
+		if a.proto == protoLCP {
+			a.link.byeWhileOpening(now)
+		}
 	case codeTerminateAck:
 		a.event(evTerminateAck, now, nil)
 	case codeCodeReject:
@@ -221,7 +239,17 @@ func (a *automaton) receiveRequest(now time.Time, pkt []byte, id byte, list []by
 	}
 	ans := answer{noNak: a.naks >= maxFailure}
 	a.layer.check(list, &ans)
+	if ans.refuse != nil {
+		a.refuse(now, pkt, ans.refuse)
+		return
+	}
 	code, out := ans.code(list)
+	if code != codeConfigureAck {
+		if a.bad++; a.bad > maxRounds {
+			a.fail(now, errNoAgreement)
+			return
+		}
+	}
 	e := evRequestGood
 	switch code {
 	case codeConfigureNak:
@@ -234,6 +262,16 @@ func (a *automaton) receiveRequest(now time.Time, pkt []byte, id byte, list []by
 	}
 	// The answer is a copy: out may view the packet, and sending the own request first reuses scratch.
 	a.event(e, now, func() { a.link.sendPacket(a.proto, code, id, out) })
+}
+
+// refuse says by LCP that a protocol is not spoken here after all; what the peer still says in it is rejected alike.
+func (a *automaton) refuse(now time.Time, pkt []byte, why error) {
+	if a.opened() {
+		a.layer.down()
+	}
+	a.link.lcp.protocolReject(a.proto, pkt)
+	a.reset()
+	a.layer.finished(why)
 }
 
 // recheck takes up a request that waited.
@@ -290,8 +328,6 @@ func (a *automaton) codeReject(pkt []byte) {
 	if !a.link.mayAnswerUnknown() {
 		return
 	}
-	if n := a.link.maxControl() - packetHeaderLen; len(pkt) > n {
-		pkt = pkt[:n]
-	}
+	pkt = pkt[:min(int(binary.BigEndian.Uint16(pkt[2:])), a.link.maxControl()-packetHeaderLen)] // without padding
 	a.link.sendPacket(a.proto, codeCodeReject, a.link.nextID(), pkt)
 }

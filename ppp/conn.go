@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,8 @@ type Conn struct {
 	// What R leaves for other goroutines.
 	out     atomic.Pointer[egress] // nil: nothing may be sent
 	grant   atomic.Pointer[Grant]  // without keys
-	info    atomic.Pointer[Info]
+	info    atomic.Pointer[agreed]
+	expect  atomic.Pointer[[]netip.Prefix] // Expect's; nil: the far side is no router
 	ended   atomic.Bool
 	lastTx  atomic.Int64 // unix nanoseconds of the last packet that counts as use
 	txPkts  atomic.Uint64
@@ -76,22 +78,28 @@ type link struct {
 	ids    byte
 	client string // texts of Identification
 
-	auth     authState
-	addr     addrState
-	expected []netip.Prefix // Expect
-	router   bool           // Expect was called
+	auth       authState
+	addr       addrState
+	networkErr error // why a network protocol did not open
 
+	opening    context.Context // Open's; nil: not opening
 	bindCalled bool
+	restarts   int       // how often LCP went down and began again
+	linkBy     time.Time // LCP must be open
+	gaveUp     bool      // the far side said goodbye before that
 	openBy     time.Time // an NCP must be open
 	settleBy   time.Time // the other NCP gets no more time
+	settled    bool      // that is over
 	goodbyeBy  time.Time
 	endAt      time.Time // Grant.SessionTimeout
 	lastRx     time.Time // anything
 	lastUse    time.Time // a packet
 	echoes     int       // sent since lastRx
 	echoAt     time.Time
-	answers    bucket // before authentication: answers to what a peer may send without end
+	idleBy     time.Time // when to look whether the link is idle
+	answers    bucket    // before authentication: answers to what a peer may send without end
 	inRate     bucket
+	outRate    sharedBucket
 
 	early   earlyFrames
 	scratch []byte // a packet's data while it is built
@@ -142,7 +150,8 @@ func (c *Conn) setLogger(l *slog.Logger) {
 
 // Addrs returns this end's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed.
 func (c *Conn) Addrs() (addrs []netip.Addr) {
-	for _, a := range [...]netip.Addr{c.Info().Local, c.Info().Local6} {
+	i := c.Info()
+	for _, a := range [...]netip.Addr{i.Local, i.Local6} {
 		if a.IsValid() {
 			addrs = append(addrs, a)
 		}
@@ -152,18 +161,18 @@ func (c *Conn) Addrs() (addrs []netip.Addr) {
 
 // DNS returns the name servers the far side named.
 func (c *Conn) DNS() []netip.Addr {
-	if c.info.Load() == nil {
-		return nil
+	if i := c.info.Load(); i != nil {
+		return slices.Clone(i.dns)
 	}
-	return c.ipcp.dns()
+	return nil
 }
 
 // NBNS returns the NetBIOS name servers the far side named.
 func (c *Conn) NBNS() []netip.Addr {
-	if c.info.Load() == nil {
-		return nil
+	if i := c.info.Load(); i != nil {
+		return slices.Clone(i.nbns)
 	}
-	return c.ipcp.nbns()
+	return nil
 }
 
 // MTU returns the largest packet Write takes.
@@ -175,7 +184,7 @@ func (c *Conn) Context() context.Context { return c.ctx }
 // Info returns what was agreed; it does not change after Open, and is empty before but for the Call.
 func (c *Conn) Info() Info {
 	if i := c.info.Load(); i != nil {
-		return *i
+		return i.Info
 	}
 	return Info{Call: &c.call}
 }

@@ -43,6 +43,12 @@ func mayComeFrom(given bool) bool {
 	return given
 }
 
+// mayStayOnLink: of link-local and multicast IPv6 only what the far side's own link-local address says, to this end's or to
+// everybody, is heard; it never enters a routing table. Test: TestLinkLocalStaysOnLink.
+func mayStayOnLink(fromPeer, toUs bool) bool {
+	return fromPeer && toUs
+}
+
 // mayGoTo: a client that is not a router takes only what is meant for it. Test: TestForeignDestinationDropped.
 func mayGoTo(router, own bool) bool {
 	return router || own

@@ -75,9 +75,7 @@ func addr4(a netip.Addr) [4]byte {
 
 // wait: a peer's address may have to be fetched first.
 func (n *ipcp) wait(list []byte) bool {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		if o.typ == optIPAddress && len(o.val) == 4 {
 			return n.c.needAddress([4]byte(o.val) == [4]byte{})
 		}
@@ -88,15 +86,15 @@ func (n *ipcp) wait(list []byte) bool {
 func (n *ipcp) check(list []byte, a *answer) {
 	n.peer = netip.Addr{}
 	dns, nbns := n.c.nameServers()
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	said := false
+	for o := range a.options(list) {
 		if len(o.val) != 4 {
 			a.reject(o)
 			continue
 		}
 		switch o.typ {
 		case optIPAddress:
+			said = true
 			n.checkAddr(o, a)
 		case optDNS1:
 			checkServer(o, a, dns, 0)
@@ -110,19 +108,30 @@ func (n *ipcp) check(list []byte, a *answer) {
 			a.reject(o)
 		}
 	}
+	if given := n.c.peerAddr(); !said && given.IsValid() && !a.noNak {
+		// A Nak may name an option that was not asked for (RFC 1661 section 5.3): this peer should have an address. One
+		// that insists stays without.
+		a.naks = appendOptionAddr(a.naks, optIPAddress, given)
+	}
 }
 
-// checkAddr: an end that has an address to give insists on it; an end that has none takes what the peer says of itself,
-// and rejects the question of a peer that does not know.
+// checkAddr: an end that has an address to give insists on it. An end that has none takes what the peer says of itself,
+// if it is the one that called; at a server a peer's word is not enough, its packets would be taken for somebody else's.
 func (n *ipcp) checkAddr(o option, a *answer) {
 	asked := netip.AddrFrom4([4]byte(o.val))
 	given := n.c.peerAddr()
 	switch {
 	case given.IsValid() && asked == given:
 		n.peer = given
+	case given.IsValid() && a.noNak:
+		a.refuse = &NegotiationError{
+			Phase: "IPCP", Remote: true, Ours: "the far side's address to be " + given.String(), Theirs: asked.String(),
+		}
 	case given.IsValid():
 		v := given.As4()
 		a.nak(o, v[:])
+	case n.c.server && asked.IsUnspecified():
+		a.refuse = &NegotiationError{Phase: "IPCP", Err: errNoAddress, Hint: "set Config.Pool"}
 	case n.c.server || !usablePeer(asked) || asked == n.local:
 		a.reject(o)
 	default:
@@ -135,8 +144,8 @@ func usablePeer(a netip.Addr) bool {
 	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// checkServer answers a question for the i-th of a kind of server; without one the option is rejected, since a Nak with
-// 0.0.0.0 would make the peer use that (RFC 1877 section 1.1 knows no other way to say none).
+// checkServer answers a question for the i-th of a kind of server. Without one the option is rejected: a Nak with 0.0.0.0
+// is what RFC 1877 section 1.1 leaves, and there are peers that then use that.
 func checkServer(o option, a *answer, list []netip.Addr, i int) {
 	if i >= len(list) {
 		a.reject(o)
@@ -148,17 +157,15 @@ func checkServer(o option, a *answer, list []netip.Addr, i int) {
 }
 
 func (n *ipcp) naked(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		if len(o.val) != 4 {
 			continue
 		}
 		v := netip.AddrFrom4([4]byte(o.val))
-		if v.IsUnspecified() {
-			continue // no suggestion: ask again, within the rounds allowed
-		}
 		if o.typ == optIPAddress {
+			if v.IsUnspecified() {
+				continue // no suggestion: ask again, within the rounds allowed
+			}
 			if (n.fixed || n.c.isOpen()) && v != n.local {
 				return &NegotiationError{
 					Phase: "IPCP", Remote: true, Ours: n.local.String(), Theirs: v.String(),
@@ -171,6 +178,7 @@ func (n *ipcp) naked(list []byte) error {
 		for i, typ := range serverOptions {
 			if o.typ == typ {
 				n.servers[i] = v
+				n.refused[i] = v.IsUnspecified() // some say "none" so; to ask again would go on for ever
 			}
 		}
 	}
@@ -178,9 +186,7 @@ func (n *ipcp) naked(list []byte) error {
 }
 
 func (n *ipcp) rejected(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		if o.typ == optIPAddress {
 			n.noAddr = true
 		}
@@ -198,6 +204,13 @@ func (n *ipcp) up(now time.Time) {
 		n.fail(now, &NegotiationError{
 			Phase: "IPCP", Remote: true, Ours: "an address", Theirs: "0.0.0.0",
 			Hint: "the far side has no address to give; set Config.Addr",
+		})
+		return
+	}
+	if !n.noAddr && n.local == n.peer {
+		n.fail(now, &NegotiationError{
+			Phase: "IPCP", Ours: n.local.String(), Theirs: n.peer.String(),
+			Hint: "both ends have the same address: let their pools not overlap",
 		})
 		return
 	}
@@ -226,7 +239,7 @@ func (n *ipcp) nbns() []netip.Addr { return named(n.servers[1], n.servers[3]) }
 
 func named(list ...netip.Addr) (out []netip.Addr) {
 	for _, a := range list {
-		if a.IsValid() {
+		if a.IsValid() && !a.IsUnspecified() {
 			out = append(out, a)
 		}
 	}

@@ -44,9 +44,7 @@ func (n *ipv6cp) request(b []byte) []byte {
 
 func (n *ipv6cp) check(list []byte, a *answer) {
 	n.peerID = [8]byte{}
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range a.options(list) {
 		if o.typ != optInterfaceID || len(o.val) != 8 {
 			a.reject(o)
 			continue
@@ -64,9 +62,7 @@ func (n *ipv6cp) check(list []byte, a *answer) {
 }
 
 func (n *ipv6cp) naked(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		if o.typ != optInterfaceID || len(o.val) != 8 || n.c.isOpen() {
 			continue
 		}
@@ -80,9 +76,7 @@ func (n *ipv6cp) naked(list []byte) error {
 }
 
 func (n *ipv6cp) rejected(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		if o.typ == optInterfaceID {
 			n.noID = true
 		}

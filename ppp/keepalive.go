@@ -1,9 +1,6 @@
 package ppp
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "time"
 
 // Keepalive: after Config.Echo of silence an Echo-Request (RFC 1661 section 5.8), then one each echoRetry; without any
 // frame at all after maxEchoes of them the link is lost. Any frame counts as a sign of life.
@@ -51,30 +48,26 @@ func (c *Conn) tickOpen(now time.Time) {
 		c.end(now, &TerminatedError{Cause: SessionTimeout, Reason: "Grant.SessionTimeout is over"})
 		return
 	}
-	if due(c.idleAt(), now) {
+	if due(c.idleBy, now) {
+		c.scheduleIdle()
+	}
+	if due(c.idleBy, now) {
 		c.end(now, &TerminatedError{Cause: IdleTimeout, Reason: "no packet within Grant.IdleTimeout"})
 	}
 }
 
-// idleAt is when the link has been idle for too long, as far as is known now; zero: never.
-func (c *Conn) idleAt() time.Time {
+// scheduleIdle sets when to look whether the link is idle: packets do not move that time, they come too often.
+func (c *Conn) scheduleIdle() {
 	g := c.grant.Load()
-	if c.phase != phaseOpen || g == nil || g.IdleTimeout <= 0 {
-		return time.Time{}
+	if g == nil || g.IdleTimeout <= 0 {
+		c.idleBy = time.Time{}
+		return
 	}
 	last := c.lastUse
 	if tx := time.Unix(0, c.lastTx.Load()); tx.After(last) {
 		last = tx
 	}
-	return last.Add(g.IdleTimeout)
-}
-
-// echoed: an Echo-Reply has come. That something came is noted already; our own magic number in it says that we hear
-// ourselves (RFC 1661 section 5.8).
-func (c *Conn) echoed(now time.Time, id byte, data []byte) {
-	if len(data) >= 4 && !c.lcp.noMagic && binary.BigEndian.Uint32(data) == c.lcp.magic && c.lcp.peerMagic != 0 {
-		c.log.Debug("ppp: an echo reply carries our own magic number", "id", c.call.ID)
-	}
+	c.idleBy = last.Add(g.IdleTimeout)
 }
 
 // identified keeps the texts a far side sends of itself (RFC 1570 section 2.1); Windows sends its version, its host's name
@@ -116,7 +109,12 @@ func (c *Conn) applyGrant(now time.Time) {
 		if g.SessionTimeout > 0 {
 			c.endAt = c.Info().Opened.Add(g.SessionTimeout)
 		}
+		if c.idleBy.IsZero() {
+			c.lastUse = now // what was sent was not noted
+		}
 		c.inRate.set(g.RateIn)
+		c.outRate.setShared(g.RateOut)
 	}
+	c.scheduleIdle()
 	c.publish()
 }

@@ -41,6 +41,7 @@ type lcp struct {
 	noMagic   bool
 	demands   []AuthProtocol // what this end may demand, best first; empty: nothing
 	demanding int            // index into demands
+	dropped   bool           // the peer takes no demand at all
 	noMRU     bool
 
 	// The peer's request, as acknowledged.
@@ -64,10 +65,12 @@ func (l *lcp) init(c *Conn) {
 	l.newMagic()
 }
 
-// restart forgets what an earlier negotiation agreed.
+// restart forgets what an earlier negotiation agreed. What this end offers is made anew: nothing weaker than what it
+// has proved itself by.
 func (l *lcp) restart() {
 	l.forget()
-	l.demanding = 0
+	l.demanding, l.dropped = 0, false
+	l.offered = l.c.offers()
 }
 
 func (l *lcp) newMagic() {
@@ -80,10 +83,19 @@ func (l *lcp) newMagic() {
 
 // demanded is the protocol this end asks for now.
 func (l *lcp) demanded() AuthProtocol {
-	if l.demanding < len(l.demands) {
+	if !l.dropped && l.demanding < len(l.demands) {
 		return l.demands[l.demanding]
 	}
 	return NoProtocol
+}
+
+// undemanded says that the peer takes none of the authentication protocols demanded, and goes on without only if it may.
+func (l *lcp) undemanded(theirs, hint string) error {
+	l.dropped = true
+	if mayOpenLCP(len(l.demands) > 0, l.demanded()) {
+		return nil
+	}
+	return &NegotiationError{Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: theirs, Hint: hint}
 }
 
 func (l *lcp) request(b []byte) []byte {
@@ -101,9 +113,7 @@ func (l *lcp) request(b []byte) []byte {
 
 func (l *lcp) check(list []byte, a *answer) {
 	l.forget()
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range a.options(list) {
 		switch {
 		case o.typ == optMRU && len(o.val) == 2:
 			if mru := int(binary.BigEndian.Uint16(o.val)); mru < minMRU {
@@ -135,6 +145,7 @@ func (l *lcp) checkAuth(o option, a *answer) {
 	switch {
 	case slices.Contains(l.offered, p):
 		l.proving = p
+		l.c.auth.asked = nil
 	case len(l.offered) > 0:
 		l.c.noteAsked(o.val)
 		a.nak(o, authValue(l.offered[0]))
@@ -155,15 +166,14 @@ func (l *lcp) checkMagic(o option, a *answer) {
 		l.loops++
 	}
 	var b [4]byte
-	l.c.random(b[:])
-	b[3] |= 1 // not zero
+	for b == [4]byte{} || binary.BigEndian.Uint32(b[:]) == l.magic {
+		l.c.random(b[:])
+	}
 	a.nak(o, b[:])
 }
 
 func (l *lcp) naked(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		switch {
 		case o.typ == optMRU && len(o.val) == 2:
 			// The peer wants to send larger packets, or smaller ones; both are fine as far as the transport carries them.
@@ -199,25 +209,22 @@ func (l *lcp) nextDemand(suggested []byte) error {
 	if l.demanding++; l.demanding < len(l.demands) {
 		return nil
 	}
-	return &NegotiationError{
-		Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: authText(suggested),
-		Hint: "let both ends list a common authentication protocol",
-	}
+	return l.undemanded(authText(suggested), "let both ends list a common authentication protocol")
 }
 
 func (l *lcp) rejected(list []byte) error {
-	for len(list) > 0 {
-		var o option
-		o, list, _ = nextOption(list)
+	for o := range options(list) {
 		switch o.typ {
 		case optMRU:
 			l.noMRU = true
 		case optMagic:
 			l.noMagic = true
 		case optAuth:
-			return &NegotiationError{
-				Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: "Configure-Reject: no authentication at all",
-				Hint: "give the far side a user name and a password",
+			if l.loops > 0 {
+				return &NegotiationError{Phase: "LCP", Err: errLoop} // it is this end that rejects what it does not know itself
+			}
+			if err := l.undemanded("Configure-Reject: no authentication at all", "give the far side a user name and a password"); err != nil {
+				return err
 			}
 		}
 	}
@@ -229,6 +236,7 @@ func (l *lcp) up(now time.Time) {
 		l.c.end(now, &NegotiationError{Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: "nothing"})
 		return
 	}
+	l.loops = 0
 	l.c.linkUp(now)
 }
 

@@ -15,12 +15,18 @@ func (l *lcp) other(code, id byte, data []byte, now time.Time) bool {
 	case codeProtocolReject:
 		l.protocolRejected(now, data)
 	case codeEchoRequest:
+		if l.hearsItself(data) {
+			// RFC 1661 section 5.8: a request with our own magic number is our own, come back.
+			if l.loops++; l.loops > maxLoops {
+				l.fail(now, &NegotiationError{Phase: "LCP", Err: errLoop})
+			}
+			return true
+		}
 		l.event(evEcho, now, func() { l.echoReply(id, data) })
 	case codeEchoReply:
+		// That something came is noted already. The magic number in it is not looked at: there are peers that answer
+		// with the request as it was, ours in it.
 		l.event(evEcho, now, nil)
-		if l.opened() {
-			l.c.echoed(now, id, data)
-		}
 	case codeDiscardRequest:
 		l.event(evEcho, now, nil)
 	case codeIdentification:
@@ -46,6 +52,11 @@ func (l *lcp) ownMagic() uint32 {
 	return l.magic
 }
 
+// hearsItself reports whether an echo carries this end's magic number, in a link whose other end has one of its own.
+func (l *lcp) hearsItself(data []byte) bool {
+	return len(data) >= 4 && !l.noMagic && l.peerMagic != l.magic && binary.BigEndian.Uint32(data) == l.magic
+}
+
 // echoReply answers with our magic number and the request's data, cut to what the peer receives.
 func (l *lcp) echoReply(id byte, data []byte) {
 	if len(data) < 4 || !l.c.mayAnswerEcho() {
@@ -57,6 +68,7 @@ func (l *lcp) echoReply(id byte, data []byte) {
 	}
 	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
 	b = append(b, data[4:]...)
+	l.c.scratch = b
 	l.c.sendPacket(protoLCP, codeEchoReply, id, b)
 }
 

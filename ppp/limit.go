@@ -53,6 +53,13 @@ type sharedBucket struct {
 	bucket
 }
 
+// setShared is set, for a bucket that is in use.
+func (b *sharedBucket) setShared(r Rate) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bucket.set(r)
+}
+
 func (b *sharedBucket) take(n int, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,12 +1,10 @@
 package ppp
 
-import (
-	"encoding/binary"
-	"net/netip"
-)
+import "encoding/binary"
 
-// Link-local packets never leave their link, so no routing table can say where one goes: what a far side sends to this
-// end's link-local address is answered here. That is the echo request; nothing else listens there.
+// Link-local packets never leave their link, so no routing table can say where one goes. A far side that pings this end's
+// link-local address is answered here; what else it says there, or to everybody (router solicitations, DHCPv6), is handed
+// on for somebody who listens.
 
 const (
 	protoICMPv6     = 58
@@ -14,24 +12,28 @@ const (
 	icmp6EchoAnswer = 129
 )
 
-// linkLocalPacket answers an ICMPv6 echo request (RFC 4443 section 4.1) in place, and drops the rest.
-func (c *Conn) linkLocalPacket(p []byte, src, dst netip.Addr) {
-	i := c.info.Load()
-	if src != i.Peer6 || dst != i.Local6 || p[6] != protoICMPv6 || len(p) < 48 || p[40] != icmp6EchoAsk {
+// isEchoRequest reports whether an IPv6 packet is an ICMPv6 echo request (RFC 4443 section 4.1) for this end.
+func isEchoRequest(p []byte, own bool) bool {
+	return own && p[6] == protoICMPv6 && len(p) >= 48 && p[40] == icmp6EchoAsk
+}
+
+// answerEcho answers an echo request in place. It is no use of the link: an idle one stays idle.
+func (c *Conn) answerEcho(p []byte) {
+	if checksum6(p) != 0 {
+		c.drop()
 		return
 	}
-	if checksum6(p) != 0 || !c.mayAnswerEcho() {
-		return
-	}
-	copy(p[8:24], dst.AsSlice())
-	copy(p[24:40], src.AsSlice())
+	src, dst := [16]byte(p[8:24]), [16]byte(p[24:40])
+	copy(p[8:24], dst[:])
+	copy(p[24:40], src[:])
 	p[7] = 64
 	p[40] = icmp6EchoAnswer
 	p[42], p[43] = 0, 0
 	binary.BigEndian.PutUint16(p[42:], checksum6(p))
 	c.echo[0] = p
-	c.Write(c.echo[:], 0)
+	n, _ := c.fc.WriteFrames(ipv6Header[:], c.echo[:], 0)
 	c.echo[0] = nil
+	c.count(n, 1-n, n*len(p))
 }
 
 // checksum6 is the checksum of an ICMPv6 packet over its pseudo-header (RFC 8200 section 8.1); 0 for one that is right.

@@ -1,6 +1,9 @@
 package ppp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+)
 
 // An option is one configuration option: type, length of the whole, value (RFC 1661 section 6).
 type option struct {
@@ -33,6 +36,19 @@ func validOptions(list []byte) bool {
 	return true
 }
 
+// options walks a valid list.
+func options(list []byte) iter.Seq[option] {
+	return func(yield func(option) bool) {
+		for len(list) > 0 {
+			o, rest, ok := nextOption(list)
+			if !ok || !yield(o) {
+				return
+			}
+			list = rest
+		}
+	}
+}
+
 func appendOption(b []byte, typ byte, val []byte) []byte {
 	return append(append(b, typ, byte(2+len(val))), val...)
 }
@@ -50,7 +66,26 @@ func appendOption32(b []byte, typ byte, v uint32) []byte {
 type answer struct {
 	naks    []byte
 	rejects []byte
-	noNak   bool // Max-Failure is reached: what would be Nak-ed is rejected (section 4.6)
+	noNak   bool  // Max-Failure is reached: what would be Nak-ed is rejected (section 4.6)
+	refuse  error // the protocol cannot be spoken with this peer at all
+}
+
+// options walks a peer's request. An option may stand in it once (RFC 1661 section 5.1): the second is rejected here, or
+// two ends could agree on either.
+func (a *answer) options(list []byte) iter.Seq[option] {
+	return func(yield func(option) bool) {
+		var seen [256]bool
+		for o := range options(list) {
+			if seen[o.typ] {
+				a.reject(o)
+				continue
+			}
+			seen[o.typ] = true
+			if !yield(o) {
+				return
+			}
+		}
+	}
 }
 
 func (a *answer) reject(o option) { a.rejects = append(a.rejects, o.raw...) }

@@ -12,6 +12,10 @@ import (
 // goodbyeTime bounds a goodbye: two Terminate-Requests' worth would be 6 s, which nobody waits for.
 const goodbyeTime = 2 * time.Second
 
+// linkTime bounds the time until LCP is open. Our ten requests take half of it; a far side that answers them but agrees to
+// nothing, or asks for nothing itself, would go on for ever.
+const linkTime = time.Minute
+
 // networkTime bounds the time from authentication to the first open network protocol.
 const networkTime = time.Minute
 
@@ -25,26 +29,24 @@ func (c *Conn) Open(ctx context.Context) error {
 	if !c.r.TryLock() {
 		return errors.New("ppp: Open of a link that is being opened or served")
 	}
-	defer c.r.Unlock()
+	defer c.leave()
 	if c.ended.Load() {
 		return c.closedError()
 	}
 	if c.phase != phaseNew {
 		return errors.New("ppp: Open of a link that is open")
 	}
-	stop := context.AfterFunc(ctx, func() { c.fc.SetReadDeadline(longAgo) })
+	c.opening = ctx
+	stop := context.AfterFunc(ctx, c.poke)
 	defer stop()
 	now := time.Now()
 	if err := c.start(now); err != nil {
 		c.end(now, err)
 	}
 	for c.phase < phaseOpen {
-		if err := ctx.Err(); err != nil {
-			c.end(time.Now(), c.timedOut(context.Cause(ctx)))
-			break
-		}
 		c.turn(nil)
 	}
+	c.opening = nil
 	if c.phase == phaseOpen {
 		c.unused = time.AfterFunc(unservedTime, func() {
 			c.terminate(&TerminatedError{Cause: NASError, Reason: "nobody serves the session"})
@@ -54,11 +56,26 @@ func (c *Conn) Open(ctx context.Context) error {
 	return c.run(nil)
 }
 
-// timedOut says in which phase the time was over.
-func (c *Conn) timedOut(err error) error {
-	return &NegotiationError{Phase: c.phaseName(), Remote: true, Err: err}
+// leave ends being R. Who asked for the end while R was on its way out was not heard.
+func (c *Conn) leave() {
+	c.r.Unlock()
+	if t := c.asked.Load(); t != nil && !c.ended.Load() {
+		c.terminate(t)
+	}
 }
 
+// failure says why a link did not open, as far as this phase knows: what the far side did, and the error beneath.
+func (c *Conn) failure(theirs string, err error) error {
+	if v := c.auth.verifier; v != nil && v.refused() != nil {
+		return v.refused() // it could have tried again
+	}
+	if c.phase <= phaseEstablish && c.auth.asked != nil {
+		return c.noCommonAuth(err)
+	}
+	return &NegotiationError{Phase: c.phaseName(), Remote: true, Theirs: theirs, Err: err}
+}
+
+// phaseName is the protocol that is at work.
 func (c *Conn) phaseName() string {
 	switch {
 	case c.phase == phaseAuthenticate:
@@ -100,6 +117,7 @@ func (c *Conn) start(now time.Time) error {
 	c.scratch = make([]byte, 0, 256)
 	c.phase = phaseEstablish
 	c.lastRx = now
+	c.linkBy = now.Add(linkTime)
 	c.lcp.init(c)
 	c.ipcp.init(c)
 	c.ipv6cp.init(c)
@@ -166,14 +184,11 @@ func (c *Conn) look(now time.Time) {
 	if d := c.answer.Swap(nil); d != nil {
 		c.decided(now, d)
 	}
-	if s := c.secret.Swap(nil); s != nil && c.auth.prover != nil && c.phase < phaseTerminate {
+	if s := c.secret.Swap(nil); s != nil && c.auth.prover != nil && s.round == c.auth.round && c.phase < phaseTerminate {
 		c.auth.prover.secret(now, s.secret, s.err)
 	}
 	for _, f := range c.posted.take() {
-		if c.phase < phaseTerminate {
-			f(now)
-			c.authStep(now)
-		}
+		f(now)
 	}
 	if a := c.pooled.Swap(nil); a != nil {
 		c.assigned(now, a)
@@ -187,13 +202,24 @@ func (c *Conn) look(now time.Time) {
 	if t := c.asked.Load(); t != nil && c.phase < phaseTerminate {
 		c.end(now, t)
 	}
+	if c.opening != nil && c.opening.Err() != nil && c.phase < phaseOpen {
+		c.end(now, c.failure("", context.Cause(c.opening)))
+	}
 }
 
-// deadline is the nearest of R's timers; zero: none.
+// deadline is the nearest of R's timers; zero: none. It knows only those that tick serves in this phase: one that is past
+// and stays would make R spin.
 func (c *Conn) deadline() time.Time {
-	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires, c.goodbyeBy, c.openBy, c.endAt, c.echoAt)
-	if c.fc.Bound() && (c.ipcp.opened() || c.ipv6cp.opened()) {
-		d = earliest(d, c.settleBy) // otherwise it changes nothing, and a past deadline would make R spin
+	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires)
+	switch c.phase {
+	case phaseEstablish:
+		d = earliest(d, c.linkBy)
+	case phaseNetwork:
+		d = earliest(d, c.openBy, c.settleBy)
+	case phaseOpen:
+		d = earliest(d, c.endAt, c.echoAt, c.idleBy)
+	case phaseTerminate:
+		return earliest(d, c.goodbyeBy)
 	}
 	if c.auth.verifier != nil {
 		d = earliest(d, c.auth.verifier.deadline())
@@ -201,7 +227,7 @@ func (c *Conn) deadline() time.Time {
 	if c.auth.prover != nil {
 		d = earliest(d, c.auth.prover.deadline())
 	}
-	return earliest(d, c.idleAt())
+	return d
 }
 
 func earliest(times ...time.Time) (first time.Time) {
@@ -232,9 +258,20 @@ func (c *Conn) tick(now time.Time) {
 		}
 	}
 	switch c.phase {
+	case phaseEstablish:
+		if due(c.linkBy, now) {
+			if c.gaveUp {
+				c.end(now, c.refusal())
+			} else {
+				c.end(now, c.failure("", errNoAgreement))
+			}
+		}
 	case phaseNetwork:
+		if due(c.settleBy, now) {
+			c.settleBy, c.settled = time.Time{}, true
+		}
 		if c.checkOpen(now); c.phase == phaseNetwork && due(c.openBy, now) {
-			c.end(now, c.timedOut(errNoAnswer))
+			c.end(now, c.failure("nothing", errNoAnswer))
 		}
 	case phaseOpen:
 		c.tickOpen(now)
@@ -254,7 +291,6 @@ func (c *Conn) end(now time.Time, why error) {
 	c.out.Store(nil)
 	early := c.phase <= phaseEstablish && c.lcp.state <= stateStarting
 	c.phase = phaseTerminate
-	c.openBy, c.settleBy, c.endAt, c.echoAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	c.ipcp.reset()
 	c.ipv6cp.reset()
 	c.stop() // nobody decides about this far side any more
@@ -278,20 +314,21 @@ func (c *Conn) lost(err error) {
 	c.phase = phaseDead
 }
 
-// lostError says how an open link, or one in the making, lost its transport.
+// lostError says how a link, open or in the making, lost its transport.
 func (c *Conn) lostError(err error) error {
-	if l := c.lasts.Swap(nil); l != nil && c.lcp.opened() {
-		c.lcp.sendTimeRemaining(l.d, l.text)
-	}
 	if t := c.asked.Load(); t != nil {
 		return t
+	}
+	if c.phase > phaseNew && c.phase < phaseOpen {
+		if c.opening != nil && c.opening.Err() != nil {
+			return c.failure("", context.Cause(c.opening)) // who opens may have closed the transport, too
+		}
+		return c.failure("the end of the connection", err)
 	}
 	t := &TerminatedError{Cause: LostCarrier, Remote: true, Err: err}
 	var known interface{ TerminateCause() Cause }
 	if errors.As(err, &known) {
 		t.Cause = known.TerminateCause()
-	} else if errors.Is(err, ErrPeerStalled) {
-		t.Remote = true
 	}
 	return t
 }

@@ -2,9 +2,7 @@ package ppp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"net/netip"
 	"time"
 )
 
@@ -21,13 +19,15 @@ func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n 
 		return c.closedError()
 	}
 	if !c.r.TryLock() {
-		if c.asked.Load() != nil {
-			<-c.ctx.Done() // the goodbye is under way
-			return c.closedError()
+		if c.asked.Load() == nil {
+			return errServed
 		}
-		return errServed
+		c.r.Lock() // the goodbye is under way
 	}
 	defer c.r.Unlock()
+	if c.ended.Load() {
+		return c.closedError()
+	}
 	if c.phase == phaseNew {
 		return errors.New("ppp: Serve of a link that was not opened")
 	}
@@ -63,116 +63,4 @@ func (c *Conn) pass(now time.Time, bufs [][]byte, offset int, to func(bufs [][]b
 	if _, err := to(bufs, offset); err != nil {
 		c.end(now, &TerminatedError{Cause: NASError, Reason: "the packets' taker failed", Err: err})
 	}
-}
-
-// packet examines an IP packet of the far side: its length if it passes, 0 if it does not.
-func (c *Conn) packet(now time.Time, proto uint16, p []byte) int {
-	src, dst, size := addresses(proto, p)
-	if size == 0 {
-		return 0
-	}
-	ncp := &c.ipcp.automaton
-	if proto == protoIPv6 {
-		ncp = &c.ipv6cp.automaton
-	}
-	if !mayPassData(ncp.opened(), c.fc.Bound()) || c.phase != phaseOpen {
-		return 0
-	}
-	i := c.info.Load()
-	if dst.IsLinkLocalUnicast() && dst.Is6() {
-		c.linkLocalPacket(p[:size], src, dst)
-		return 0
-	}
-	if !mayComeFrom(c.given(i, src, dst)) || !mayGoTo(c.server || c.router, c.own(i, dst)) {
-		return 0
-	}
-	if g := c.grant.Load(); g != nil {
-		if g.In != nil && !g.In(p[:size]) {
-			return 0
-		}
-		if g.RateIn.Bits != 0 && !c.inRate.take(size, now) {
-			return 0
-		}
-	}
-	return size
-}
-
-// addresses reads an IP header; size is the packet's length, 0 for what is no packet of proto.
-func addresses(proto uint16, p []byte) (src, dst netip.Addr, size int) {
-	if proto == protoIPv4 {
-		if len(p) < 20 || p[0]>>4 != 4 {
-			return
-		}
-		n := int(binary.BigEndian.Uint16(p[2:]))
-		if ihl := int(p[0]&15) * 4; ihl < 20 || n < ihl || n > len(p) {
-			return
-		}
-		return netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20])), n
-	}
-	if len(p) < 40 || p[0]>>4 != 6 {
-		return
-	}
-	n := 40 + int(binary.BigEndian.Uint16(p[4:]))
-	if n > len(p) {
-		return
-	}
-	return netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40])), n
-}
-
-// A srcCache remembers the last source that passed the list.
-type srcCache struct{ addr netip.Addr }
-
-// given reports whether the far side may send from src.
-func (c *Conn) given(i *Info, src, dst netip.Addr) bool {
-	if !src.IsValid() || src.IsMulticast() || src.IsUnspecified() {
-		return false
-	}
-	if src.IsLinkLocalUnicast() && src.Is6() {
-		// The far side's own, to everybody on the link: for what answers router solicitations or DHCPv6.
-		return src == i.Peer6 && dst.IsMulticast()
-	}
-	if src == i.Local || src == i.Local6 {
-		return false // it is this end's own
-	}
-	if src == c.src.addr || src == i.Peer {
-		return true
-	}
-	if !c.server && !c.router {
-		return true // a server may speak for everybody
-	}
-	ok := c.listed(src)
-	if ok {
-		c.src.addr = src
-	}
-	return ok
-}
-
-// listed looks src up in what the far side was given.
-func (c *Conn) listed(src netip.Addr) bool {
-	if c.router {
-		for _, p := range c.expected {
-			if p.Contains(src) {
-				return true
-			}
-		}
-	}
-	if g := c.grant.Load(); g != nil && c.server {
-		for _, p := range g.Prefixes {
-			if p.Contains(src) {
-				return true
-			}
-		}
-	}
-	for _, p := range c.addr.six {
-		if p.Contains(src) {
-			return true
-		}
-	}
-	return false
-}
-
-// own reports whether a packet is for this end: its address, or everybody on the link.
-func (c *Conn) own(i *Info, dst netip.Addr) bool {
-	return dst == i.Local || dst.IsLinkLocalMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) ||
-		dst.Is4() && !i.Local.IsValid() // unnumbered
 }

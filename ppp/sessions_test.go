@@ -17,7 +17,7 @@ import (
 func opened(id, user string, peer netip.Addr, g *Grant) *Conn {
 	a, _ := newPipe()
 	c := Server(a, Call{ID: id}, &Config{})
-	c.info.Store(&Info{Call: &c.call, User: user, Peer: peer})
+	c.info.Store(&agreed{Info: Info{Call: &c.call, User: user, Peer: peer}})
 	if g != nil {
 		c.grant.Store(g)
 	}
@@ -84,7 +84,7 @@ func TestSessionsOfAClient(t *testing.T) {
 	var s Sessions
 	a, _ := newPipe()
 	c := Client(a, Call{ID: "c"}, &Config{})
-	c.info.Store(&Info{Call: &c.call, Peer: serverAddr, Local: clientAddr})
+	c.info.Store(&agreed{Info: Info{Call: &c.call, Peer: serverAddr, Local: clientAddr}})
 	s.add(c)
 	if s.Addr(serverAddr) != c || s.Addr(netip.MustParseAddr("8.8.8.8")) != nil {
 		t.Error("a client's server has its own address, not every address")

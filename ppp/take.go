@@ -13,21 +13,23 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 			continue
 		}
 		if proto == protoIPv4 || proto == protoIPv6 {
-			size := 0
+			size := dropped
 			if to != nil {
 				size = c.packet(now, proto, f[n:])
 			} else if c.keepEarly(proto, f) {
 				continue
 			}
-			if size == 0 {
-				c.drop()
+			if size <= 0 {
+				if size == dropped {
+					c.drop()
+				}
 				continue
 			}
 			if n != offset && len(pass) > 0 {
 				c.pass(now, pass, offset, to)
 				pass = pass[:0]
 			}
-			pass, offset = append(pass, f[:n+size]), n
+			pass, offset = append(pass, f[:n+size:n+size]), n
 			continue
 		}
 		// Control frames act where they stand among the packets.
@@ -59,23 +61,28 @@ func (c *Conn) control(now time.Time, proto uint16, pkt []byte) {
 	switch proto {
 	case protoPAP, protoCHAP, protoEAP:
 		c.method(now, proto, pkt)
+		return
+	}
+	// Before authentication is through, too (section 3.5).
+	if c.phase < phaseNetwork {
+		c.drop()
+		return
+	}
+	switch proto {
 	case protoIPCP:
-		c.network(now, &c.ipcp.automaton, c.cfg.NoIPv4, pkt)
+		c.network(now, &c.ipcp.automaton, pkt)
 	case protoIPV6CP:
-		c.network(now, &c.ipv6cp.automaton, c.cfg.NoIPv6, pkt)
+		c.network(now, &c.ipv6cp.automaton, pkt)
 	default:
+		c.drop()
 		c.lcp.protocolReject(proto, pkt)
 	}
 }
 
-// network is a packet of a network control protocol: discarded before authentication is through (RFC 1661 section 3.5),
-// rejected when the protocol is not spoken here.
-func (c *Conn) network(now time.Time, a *automaton, off bool, pkt []byte) {
+// network is a packet of a network control protocol; one that is not spoken here, or no more, is rejected. Initial is the
+// state of both: what was agreed at Open stays, so a protocol that was not there by then stays away.
+func (c *Conn) network(now time.Time, a *automaton, pkt []byte) {
 	switch {
-	case off:
-		c.lcp.protocolReject(a.proto, pkt)
-	case c.phase < phaseNetwork:
-		c.drop()
 	case a.state == stateInitial, a.state == stateStopped && c.phase == phaseOpen:
 		c.lcp.protocolReject(a.proto, pkt)
 	default:

@@ -35,8 +35,7 @@ func (c *Conn) publish() {
 		if r, ok := c.fc.(rated); ok {
 			r.SetRate(g.RateOut)
 		} else if g.RateOut.Bits > 0 {
-			e.rate = new(sharedBucket)
-			e.rate.set(g.RateOut)
+			e.rate = &c.outRate
 		}
 	}
 	c.out.Store(e)
@@ -53,34 +52,44 @@ func (c *Conn) Write(bufs [][]byte, offset int) (n int, err error) {
 		}
 		return 0, nil
 	}
+	var now time.Time
+	if e.timed || e.rate != nil {
+		now = time.Now()
+	}
 	var bytes int
-	// Runs of one protocol go down together, under one header.
-	for i := 0; i < len(bufs); {
-		version := e.version(bufs[i], offset)
-		j := i + 1
-		if version != 0 {
-			for j < len(bufs) && e.version(bufs[j], offset) == version {
-				j++
-			}
-			header := ipv4Header[:]
-			if version == 6 {
-				header = ipv6Header[:]
-			}
-			sent, err := e.fc.WriteFrames(header, bufs[i:j], offset)
-			for _, b := range bufs[i : i+sent] {
-				bytes += len(b) - offset
-			}
-			n += sent
-			if err != nil {
-				c.count(n, len(bufs)-n, bytes)
-				return n, err
+	// Runs of one protocol go down together, under one header. Each packet is looked at once: the rate counts it.
+	for i, version := 0, byte(0); i < len(bufs); {
+		if version == 0 {
+			if version = e.version(bufs[i], offset, now); version == 0 {
+				i++
+				continue
 			}
 		}
-		i = j
+		header := ipv4Header[:]
+		if version == 6 {
+			header = ipv6Header[:]
+		}
+		j, next := i+1, byte(0)
+		for ; j < len(bufs); j++ {
+			if next = e.version(bufs[j], offset, now); next != version {
+				break
+			}
+		}
+		sent, err := e.fc.WriteFrames(header, bufs[i:j], offset)
+		for _, b := range bufs[i : i+sent] {
+			bytes += len(b) - offset
+		}
+		if n += sent; err != nil {
+			c.count(n, len(bufs)-n, bytes)
+			return n, err
+		}
+		if i, version = j, next; j < len(bufs) && next == 0 {
+			i++ // it may not be sent
+		}
 	}
 	c.count(n, len(bufs)-n, bytes)
 	if e.timed && n > 0 {
-		c.lastTx.Store(time.Now().UnixNano())
+		c.lastTx.Store(now.UnixNano())
 	}
 	return n, nil
 }
@@ -94,7 +103,7 @@ func (c *Conn) count(sent, dropped, bytes int) {
 }
 
 // version is the IP version of a packet that may be sent; 0: it may not.
-func (e *egress) version(b []byte, offset int) byte {
+func (e *egress) version(b []byte, offset int, now time.Time) byte {
 	if len(b) < offset+20 || len(b)-offset > e.mtu {
 		return 0
 	}
@@ -103,7 +112,7 @@ func (e *egress) version(b []byte, offset int) byte {
 	if v == 4 && !e.v4 || v == 6 && !e.v6 || v != 4 && v != 6 {
 		return 0
 	}
-	if e.filter != nil && !e.filter(p) || e.rate != nil && !e.rate.take(len(p), time.Now()) {
+	if e.filter != nil && !e.filter(p) || e.rate != nil && !e.rate.take(len(p), now) {
 		return 0
 	}
 	return v
