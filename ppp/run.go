@@ -306,9 +306,6 @@ func (c *Conn) end(now time.Time, why error) {
 func (c *Conn) lost(err error) {
 	if c.phase < phaseTerminate {
 		c.err = c.lostError(err)
-		if c.phase <= phaseEstablish && len(c.auth.asked) > 0 && c.asked.Load() == nil {
-			c.err = c.noCommonAuth() // the far side hung up over it: a transport's goodbye may overtake LCP's
-		}
 	}
 	c.out.Store(nil)
 	c.phase = phaseDead
