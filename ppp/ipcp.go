@@ -214,6 +214,7 @@ func (n *ipcp) up(now time.Time) {
 		})
 		return
 	}
+	n.c.log.Debug("ppp: IPCP open", "id", n.c.call.ID, "local", n.addr(), "peer", n.peer)
 	n.c.networkUp(now)
 }
 

@@ -24,6 +24,7 @@ type agreed struct {
 
 // bind hands the keys to the transport and opens the network phase.
 func (c *Conn) bind(now time.Time) {
+	c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
 	send, recv := c.auth.sendKey, c.auth.recvKey
 	c.auth.sendKey, c.auth.recvKey = nil, nil // nobody else needs them
 	c.bindCalled = true
@@ -31,7 +32,6 @@ func (c *Conn) bind(now time.Time) {
 		c.end(now, err)
 		return
 	}
-	c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
 	c.phase = phaseNetwork
 	c.openBy = now.Add(networkTime)
 	if c.server {

@@ -13,6 +13,7 @@ func (c *Conn) linkUp(now time.Time) {
 		return
 	}
 	c.phase, c.linkBy = phaseAuthenticate, time.Time{}
+	c.log.Debug("ppp: LCP open", "id", c.call.ID)
 	if c.cfg.Identification != "" {
 		c.lcp.sendText(c.cfg.Identification)
 	}

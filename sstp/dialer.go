@@ -163,6 +163,7 @@ func (d *dial) request() error {
 	if code != 200 {
 		return &HTTPError{Code: code}
 	}
+	d.logger().Debug("sstp: HTTP accepted", "server", d.host, "status", code)
 	return nil
 }
 

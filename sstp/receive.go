@@ -117,6 +117,7 @@ func (c *conn) takeAck(m control, now time.Time) {
 		return
 	}
 	c.hash, c.offer.nonce = hash, nonce
+	c.log.Debug("sstp: call accepted")
 	c.wait(authenticating, now.Add(c.negotiation))
 }
 
