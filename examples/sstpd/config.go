@@ -1,0 +1,118 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/ppp"
+)
+
+const usage = `sstpd is an SSTP server: it gives clients that know a password an address, and carries their packets.
+
+  sstpd -users users.txt -tun netstack -listen :8443     no root: what clients connect to is dialled from here
+  sstpd -users users.txt -cert cert.pem -key key.pem     as root: packets go to the system by a TUN device
+
+To let clients through to other networks, the system must forward: sysctl net.ipv4.ip_forward=1, and a route back
+to -pool or masquerading. SIGHUP reads certificate and users again; sessions stay. SIGINT and SIGTERM end it.`
+
+// A config is the command line, checked.
+type config struct {
+	listen, cert, key, users, tun, web string
+	pool                               netip.Prefix
+	addr                               netip.Addr // the server's own, the first of pool
+	dns                                cli.Addrs
+	auth                               []ppp.AuthProtocol
+	mtu                                int
+	proxies                            cli.Prefixes
+	legacyTLS, verbose                 bool
+}
+
+// parse reads the command line and tells everything that is wrong with it.
+func parse(args []string, stderr io.Writer) (*config, error) {
+	c := new(config)
+	fs := cli.Flags("sstpd", usage, stderr)
+	fs.StringVar(&c.listen, "listen", ":443", "`ADDRESS` to listen on")
+	fs.StringVar(&c.cert, "cert", "", "`FILE` with the certificate and its chain in PEM; without, one is made and its fingerprint told")
+	fs.StringVar(&c.key, "key", "", "`FILE` with the key in PEM")
+	fs.StringVar(&c.users, "users", "", "`FILE` of lines name:password; the first colon separates, nothing is trimmed, lines that begin with # are left out")
+	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
+	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
+	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
+	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
+	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
+	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
+	fs.StringVar(&c.web, "web", "", "`DIR` to show to web browsers on the same port")
+	fs.BoolVar(&c.legacyTLS, "legacy-tls", false, "also TLS 1.0 and 1.1 and cipher suites with CBC, for clients that have nothing better")
+	fs.BoolVar(&c.verbose, "v", false, "tell each step of each session")
+	if err := cli.Parse(fs, args); err != nil {
+		return nil, err
+	}
+	var p cli.Problems
+	var err error
+	_, _, err = net.SplitHostPort(c.listen)
+	p.Add("-listen", err)
+	if (c.cert == "") != (c.key == "") {
+		p.Add("-cert", errors.New("a certificate needs -key, and a key -cert"))
+	} else if c.cert != "" {
+		_, err = tls.LoadX509KeyPair(c.cert, c.key)
+		p.Add("-cert", err)
+	}
+	if c.users == "" {
+		p.Add("-users", errors.New("missing: nobody could connect"))
+	} else {
+		_, err = readUsers(c.users)
+		p.Add("-users", err)
+	}
+	if c.pool, err = netip.ParsePrefix(*pool); err == nil {
+		c.pool = c.pool.Masked()
+		c.addr, err = cli.FirstHost(c.pool)
+	}
+	p.Add("-pool", err)
+	c.auth, err = parseAuth(*auth)
+	p.Add("-auth", err)
+	for _, a := range c.dns {
+		if !a.Is4() {
+			p.Add("-dns", fmt.Errorf("%v: PPP tells IPv4 name servers only", a))
+		}
+	}
+	if len(c.dns) > 2 {
+		p.Add("-dns", errors.New("PPP tells two at most"))
+	}
+	if c.tun == "" || len(c.tun) > 15 {
+		p.Add("-tun", fmt.Errorf("%q is no name of a device (1 to 15 bytes), nor netstack", c.tun))
+	}
+	if c.mtu < 576 || c.mtu > 4087 {
+		p.Add("-mtu", fmt.Errorf("%d is not between 576 and 4087", c.mtu))
+	}
+	if c.web != "" {
+		if s, err := os.Stat(c.web); err != nil {
+			p.Add("-web", err)
+		} else if !s.IsDir() {
+			p.Add("-web", fmt.Errorf("%s is no directory", c.web))
+		}
+	}
+	return c, p.Err()
+}
+
+func parseAuth(s string) (list []ppp.AuthProtocol, err error) {
+	for _, f := range strings.Split(s, ",") {
+		switch f {
+		case "mschapv2":
+			list = append(list, ppp.MSCHAPv2)
+		case "chap":
+			list = append(list, ppp.CHAP)
+		case "pap":
+			list = append(list, ppp.PAP)
+		default:
+			return nil, fmt.Errorf("%q is not mschapv2, chap or pap", f)
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/dialway/dialway/tunnel"
+	"github.com/dialway/dialway/tunnel/netstack"
+	"github.com/dialway/dialway/tunnel/tun"
+)
+
+// openHost opens where the clients' packets go: a TUN device of the system, which has the server's address and the
+// pool's route, or a stack in this program.
+func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
+	if s.tun == "netstack" {
+		ns := &netstack.Stack{Forward: s.forward}
+		if err := ns.Configure(ctx, stackAddr{addr: s.addr, mtu: s.mtu}); err != nil {
+			ns.Close()
+			return nil, err
+		}
+		return ns, nil
+	}
+	dev, err := tun.Open(tun.Config{Name: s.tun, MTU: s.mtu, Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	if err := dev.SetAddrs(netip.PrefixFrom(s.addr, s.pool.Bits())); err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("server's address: %w", err)
+	}
+	return dev, nil
+}
+
+// forward dials from here what a client of the stack connects to, or pings.
+func (s *server) forward(ctx context.Context, network string, src, dst netip.AddrPort) (c net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if network == "ping" {
+		c, err = ping(dst.Addr())
+	} else {
+		c, err = new(net.Dialer).DialContext(ctx, network, dst.String())
+	}
+	s.log.Debug("forwarded", "network", network, "from", src, "to", dst, "err", err)
+	return c, err
+}
+
+// A stackAddr is a Link as far as Stack.Configure looks: the server's stack has an address before any client comes.
+type stackAddr struct {
+	tunnel.Link
+	addr netip.Addr
+	mtu  int
+}
+
+func (a stackAddr) Addrs() []netip.Addr { return []netip.Addr{a.addr} }
+func (a stackAddr) DNS() []netip.Addr   { return nil }
+func (a stackAddr) MTU() int            { return a.mtu }

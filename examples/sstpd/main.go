@@ -1,0 +1,196 @@
+// Sstpd is an SSTP server: it gives clients that know a password an address, and carries their packets to the system's
+// network, or, without root, dials again what they connect to.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/sstp"
+	"github.com/dialway/dialway/tunnel"
+)
+
+func main() { cli.Main(run) }
+
+func run(ctx context.Context, args []string, _, stderr io.Writer) error {
+	c, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	log := cli.Logger(stderr, c.verbose)
+	s := &server{config: c, log: log}
+	if err := s.load(); err != nil {
+		return err
+	}
+	host, err := s.openHost(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		host.Close()
+		return err
+	}
+	return s.serve(ctx, host, l)
+}
+
+// A server is what runs.
+type server struct {
+	*config
+	log   *slog.Logger
+	cert  atomic.Pointer[tls.Certificate]
+	users atomic.Pointer[users]
+}
+
+// load reads certificate and users; what is wrong leaves both as they were.
+func (s *server) load() error {
+	u, err := readUsers(s.config.users)
+	if err != nil {
+		return err
+	}
+	cert := s.cert.Load()
+	switch {
+	case s.config.cert != "":
+		c, err := tls.LoadX509KeyPair(s.config.cert, s.key)
+		if err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
+		cert = &c
+	case cert == nil:
+		if cert, err = selfSigned(s.listen); err != nil {
+			return err
+		}
+		s.log.Info("made a certificate: clients can trust it by its fingerprint", "fingerprint", cli.Fingerprint(cert.Certificate[0]))
+	}
+	s.users.Store(&u)
+	s.cert.Store(cert)
+	return nil
+}
+
+// selfSigned makes a certificate for the names by which this machine may be dialled.
+func selfSigned(listen string) (*tls.Certificate, error) {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if name, err := os.Hostname(); err == nil {
+		names = append([]string{name}, names...)
+	}
+	if host, _, _ := net.SplitHostPort(listen); host != "" && !slices.Contains(names, host) {
+		names = append(names, host)
+	}
+	return cli.SelfSigned(names...)
+}
+
+// serve runs until ctx ends or something fails, and closes host and l.
+func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	rt := &tunnel.Router{Uplink: host, Routes: new(tunnel.Table), Logger: s.log}
+	hostDone := make(chan struct{})
+	go func() {
+		defer close(hostDone)
+		stop(rt.Serve(ctx, host))
+	}()
+	defer func() { stop(nil); <-hostDone }()
+
+	if len(s.proxies) > 0 {
+		l = proxyListener{l, s.proxies}
+	}
+	srv := s.sstp(rt)
+	defer s.hangups(ctx)()
+	if s.web != "" {
+		defer s.serveWeb(srv)()
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	s.log.Info("ready", "listen", l.Addr(), "server", s.addr, "pool", s.pool, "tun", s.tun,
+		"fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("ending", "sessions", srv.Stats().Sessions)
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(context.Cause(ctx), srv.Shutdown(bye))
+}
+
+// sstp makes the server.
+func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
+	tc := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil },
+	}
+	if s.web != "" {
+		tc.NextProtos = []string{"h2", "http/1.1"}
+	}
+	if s.legacyTLS {
+		tc.MinVersion = tls.VersionTLS10
+		for _, c := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			tc.CipherSuites = append(tc.CipherSuites, c.ID)
+		}
+	}
+	return &sstp.Server{
+		TLSConfig: tc,
+		PPP: &ppp.Config{
+			Authenticator: ppp.PasswordFunc(func(ctx context.Context, name string) (ppp.Secret, error) {
+				return s.users.Load().password(ctx, name)
+			}),
+			Auth: s.auth,
+			Addr: s.addr,
+			Pool: &ppp.Pool{
+				Prefixes: []netip.Prefix{s.pool},
+				Exclude:  []netip.Prefix{netip.PrefixFrom(s.addr, 32)},
+			},
+			DNS:    s.dns,
+			MTU:    s.mtu,
+			Logger: s.log,
+		},
+		Handler: func(ctx context.Context, c *ppp.Conn) error { return rt.ServeLink(ctx, c) },
+		Logger:  s.log, // one line for each session's start and end
+	}
+}
+
+// hangups reads certificate and users again at each SIGHUP, until the func it returns is called.
+func (s *server) hangups(ctx context.Context) (stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	go func() {
+		for range c {
+			if err := s.load(); err != nil {
+				s.log.Error("reload failed: what was read before stays", "why", err)
+				continue
+			}
+			s.log.Info("reloaded", "users", len(*s.users.Load()), "fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
+		}
+	}()
+	return func() { signal.Stop(c); close(c) }
+}
+
+// serveWeb shows a directory to browsers that come to the same port.
+func (s *server) serveWeb(srv *sstp.Server) (stop func() error) {
+	web := &http.Server{
+		Handler:           http.FileServer(http.Dir(s.web)),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	go web.Serve(srv.HTTPListener())
+	return web.Close
+}
