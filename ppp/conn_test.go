@@ -118,18 +118,32 @@ func TestOpenAndCarry(t *testing.T) {
 
 func TestPacketsBeforeServeAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, s := ends(t, &Config{}, &Config{NoAuth: true, Addr: serverAddr, Pool: &onePool{addr: clientAddr}})
-		go c.Serve(context.Background(), func(bufs [][]byte, offset int) (int, error) { return len(bufs), nil })
-		c.Write([][]byte{ipv4(clientAddr, serverAddr, 100)}, 0)
-		c.Write([][]byte{ipv4(serverAddr, clientAddr, 101)}, 0) // not its address: kept, and dropped when examined
+		a, b := newPipe()
+		// The server does not learn that there is no IPv6, and waits a moment for it.
+		a.drop = func(f []byte) bool { return f[2] == 0xc0 && f[3] == 0x21 && f[4] == codeProtocolReject }
+		c := Client(a, Call{}, &Config{NoIPv6: true})
+		s := Server(b, Call{}, &Config{NoAuth: true, Addr: serverAddr, Pool: &onePool{addr: clientAddr}})
+		opened := make(chan error, 1)
+		go func() { opened <- s.Open(t.Context()) }()
+		if err := c.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.Write([][]byte{ipv4(clientAddr, serverAddr, 100), ipv4(serverAddr, clientAddr, 101)}, 0)
 		synctest.Wait()
+		if s.isOpen() || s.early.bytes == 0 {
+			t.Fatal("the packets came after Open")
+		}
+		if err := <-opened; err != nil {
+			t.Fatal(err)
+		}
+		go c.Serve(context.Background(), func(bufs [][]byte, offset int) (int, error) { return len(bufs), nil })
 		got, ended := serve(s)
 		if p := <-got; len(p) != 100 {
 			t.Errorf("%d bytes", len(p))
 		}
 		synctest.Wait()
 		if len(got) != 0 {
-			t.Error("a forged packet was handed on")
+			t.Error("a packet with a foreign source was handed on")
 		}
 		s.Close()
 		<-ended

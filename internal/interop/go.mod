@@ -4,6 +4,21 @@ go 1.26.3
 
 require github.com/dialway/dialway v0.0.0-00010101000000-000000000000
 
-require golang.org/x/sys v0.50.0 // indirect
+require (
+	github.com/gaissmai/bart v0.30.0 // indirect
+	github.com/google/btree v1.1.2 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
+	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237 // indirect
+)
+
+require (
+	github.com/dialway/dialway/tunnel/netstack v0.0.0-00010101000000-000000000000
+	golang.org/x/sys v0.50.0 // indirect
+)
 
 replace github.com/dialway/dialway => ../..
+
+replace github.com/dialway/dialway/tunnel/netstack => ../../tunnel/netstack
