@@ -58,5 +58,11 @@ type Config struct {
 	Logger *slog.Logger // nil is silent
 }
 
-// An Exchange sends one EAP packet and waits for the far side's next, repeating as RFC 3748 says. io.EOF is its Success.
+// An Exchange sends one EAP packet and waits for the far side's next, repeating as RFC 3748 says. Both packets are whole,
+// from the code on, and the receiver's to keep. One call at a time; ctx ends it.
+//
+// An Authenticator sends Requests, each under a new identifier, and gets the Response under it; the link itself says
+// Success and Failure, by what the Authenticator returns. Config.EAP sends the Response to the last Request and gets the
+// next; io.EOF is the far side's Success, an *AuthError its Failure. A Success that comes before the method is through
+// counts for nothing: Exchange without a packet then waits on.
 type Exchange func(ctx context.Context, packet []byte) (answer []byte, err error)

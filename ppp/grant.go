@@ -7,7 +7,7 @@ import (
 
 // A Grant is what a far side was given. Once returned it is not modified.
 type Grant struct {
-	User   string // as the Authenticator knows and has proved it; empty means AuthRequest.User
+	User   string // as the Authenticator knows and has proved it; empty means AuthRequest.User, but for EAP, whose Identity is only claimed, nobody
 	Groups []string
 
 	Addr     netip.Addr     // IPv4; zero means from Config.Pool

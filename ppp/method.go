@@ -38,8 +38,10 @@ type methodHost interface {
 	random(b []byte)                                         // fills b
 	ask(req *AuthRequest)                                    // asks the Authenticator beside R; one at a time; the answer comes by verdict
 	retry(e *AuthError)                                      // asks Config.Retry beside R; the answer comes by secret
-	goBeside(f func(ctx context.Context))                    // runs f beside R; ctx ends with the session, which waits for f
+	goBeside(f func(ctx context.Context))                    // runs f beside R; ctx ends as over does; the link waits for f
 	post(f func(now time.Time))                              // from any goroutine: runs f on R, unless the link is over
+	over() <-chan struct{}                                   // closed when the link says goodbye, or authenticates anew
+	maxControl() int                                         // the largest packet to send
 	challenges() *challengeBook                              // what this end asked, in either direction's methods
 	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g.User is set where it is proven
 	proved(p AuthProtocol, send, recv []byte, eapType uint8) // prover: the far side accepted this end
@@ -56,6 +58,8 @@ func newVerifier(p AuthProtocol, h methodHost) (verifier, error) {
 		return &papVerifier{host: h}, nil
 	case CHAP, MSCHAPv2:
 		return &chapVerifier{host: h, protocol: p}, nil
+	case EAP:
+		return &eapVerifier{host: h}, nil
 	}
 	return nil, notSpoken(p, nil)
 }
@@ -71,6 +75,10 @@ func newProver(p AuthProtocol, h methodHost) (prover, error) {
 			return nil, notSpoken(p, mschap.ErrFIPS)
 		}
 		return &chapProver{host: h, protocol: p}, nil
+	case EAP:
+		if h.settings().EAP != nil {
+			return &eapProver{host: h}, nil
+		}
 	}
 	return nil, notSpoken(p, nil)
 }

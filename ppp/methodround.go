@@ -71,6 +71,8 @@ func (r methodRound) post(f func(now time.Time)) {
 	r.poke()
 }
 
+func (r methodRound) over() <-chan struct{} { return r.ctx.Done() }
+
 func (r methodRound) granted(p AuthProtocol, g *Grant) {
 	s := &r.auth
 	if !r.live() || s.granted {
