@@ -37,6 +37,7 @@ type Conn struct {
 	work   context.Context // of what runs beside R
 	stop   context.CancelFunc
 	beside sync.WaitGroup
+	over   chan struct{} // closed when all is done, the pool's addresses given back
 
 	r      sync.Mutex  // held by whoever is R
 	unused *time.Timer // ends an open link that nobody serves
@@ -134,7 +135,7 @@ func newConn(fc FrameConn, call Call, config *Config, server bool) *Conn {
 	if config == nil {
 		config = new(Config)
 	}
-	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader}
+	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader, over: make(chan struct{})}
 	c.setLogger(config.Logger)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.work, c.stop = context.WithCancel(context.Background())

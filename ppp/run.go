@@ -149,15 +149,17 @@ func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
 // turn waits for frames or a timer, once, and acts on it. A timer is a read deadline: R arms the nearest before it
 // waits. Who wakes R leaves a mark first and then moves the deadline into the past, so R arms first and looks second.
 func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
-	if d := c.deadline(); !d.Equal(c.armed) {
-		c.armed = d
-		if err := c.fc.SetReadDeadline(d); err != nil {
-			c.lost(err)
+	for again := true; again; again = !c.deadline().Equal(c.armed) { // what it sees may move the timers
+		if d := c.deadline(); !d.Equal(c.armed) {
+			c.armed = d
+			if err := c.fc.SetReadDeadline(d); err != nil {
+				c.lost(err)
+				return
+			}
+		}
+		if c.look(time.Now()); c.phase == phaseDead || c.opening != nil && c.phase >= phaseOpen {
 			return
 		}
-	}
-	if c.look(time.Now()); c.phase == phaseDead {
-		return
 	}
 	frames, err := c.fc.ReadFrames()
 	now := time.Now()
@@ -350,6 +352,7 @@ func (c *Conn) finish() error {
 	c.cancel(c.err)
 	c.beside.Wait()
 	c.release()
+	close(c.over)
 	c.log.Debug("ppp: link over", "id", c.call.ID, "why", c.err)
 	return c.err
 }

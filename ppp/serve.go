@@ -22,7 +22,8 @@ func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n 
 		if c.asked.Load() == nil {
 			return errServed
 		}
-		c.r.Lock() // the goodbye is under way
+		<-c.over // the goodbye is under way
+		return c.closedError()
 	}
 	defer c.r.Unlock()
 	if c.ended.Load() {

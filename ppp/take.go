@@ -49,6 +49,7 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 
 // control is one frame of a control protocol, or of one that is not known.
 func (c *Conn) control(now time.Time, proto uint16, pkt []byte) {
+	c.trace("received", proto, pkt)
 	if proto == protoLCP {
 		c.lcp.receive(now, pkt)
 		return
@@ -130,12 +131,14 @@ func (c *Conn) drop() { c.rxDrops.Add(1) }
 // sendPacket sends a control packet.
 func (c *Conn) sendPacket(proto uint16, code, id byte, data []byte) {
 	c.frame = appendPacket(appendHeader(c.frame[:0], proto), code, id, data)
+	c.trace("sends", proto, c.frame[headerLen:])
 	c.fc.WriteControl(c.frame) // an error ends the next read, too
 }
 
 // sendFrame sends a packet that is whole.
 func (c *Conn) sendFrame(proto uint16, pkt []byte) {
 	c.frame = append(appendHeader(c.frame[:0], proto), pkt...)
+	c.trace("sends", proto, pkt)
 	c.fc.WriteControl(c.frame)
 }
 
