@@ -75,9 +75,7 @@ func TestLinuxClient(t *testing.T) {
 			} else {
 				s.Ping(s.Peer6+"%ppp0", 3)
 			}
-			if out, err := ns.Try("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", s.Local.String()); err != nil {
-				t.Errorf("ping from the server's side: %s", out)
-			}
+			PingFrom(t, ns, s.Local.String(), 3)
 			g.Must(time.Minute, "ip route replace 198.18.50.0/24 dev ppp0\ncurl -sS --fail -o /tmp/body "+url)
 			if sum := g.Must(time.Minute, "sha256sum </tmp/body"); !strings.HasPrefix(sum, fmt.Sprintf("%x", hash)) {
 				t.Errorf("the hash differs: %s", sum)

@@ -30,19 +30,13 @@ func TestTwoNamespaces(t *testing.T) {
 	dial := func(args ...string) *Program {
 		p := StartProgram(t, nc, "sstpc", append([]string{"-server", "192.0.2.1", "-user", "alice", "-password-file", password,
 			"-insecure", "-tun", "vpn1", "-route", "198.18.50.0/24"}, args...)...)
-		p.Await(20*time.Second, "connected", 1)
+		p.Await(20*time.Second, "msg=connected", 1)
 		return p
 	}
-	ping := func(ns *netns.NS, to string) {
-		t.Helper()
-		if out, err := ns.Try("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", to); err != nil {
-			t.Errorf("ping %s: %s", to, out)
-		}
-	}
 	server, client := serve(), dial()
-	ping(nc, "10.8.0.1")
-	ping(nc, "198.18.50.1")
-	ping(ns, "10.8.0.2")
+	PingFrom(t, nc, "10.8.0.1", 3)
+	PingFrom(t, nc, "198.18.50.1", 3)
+	PingFrom(t, ns, "10.8.0.2", 3)
 
 	const size = 1 << 30
 	url, hash := serveFile(t, ns, "198.18.50.1", size)
@@ -54,12 +48,12 @@ func TestTwoNamespaces(t *testing.T) {
 	client.Kill()
 	server.Await(20*time.Second, "session ended", 1)
 	client = dial("-reconnect")
-	ping(nc, "10.8.0.1")
+	PingFrom(t, nc, "10.8.0.1", 3)
 	server.Kill()
-	client.Await(20*time.Second, "ended", 1)
+	client.Await(20*time.Second, "disconnected", 1)
 	server = serve()
-	client.Await(60*time.Second, "connected", 2)
-	ping(nc, "10.8.0.1")
+	client.Await(60*time.Second, "msg=connected", 2)
+	PingFrom(t, nc, "10.8.0.1", 3)
 	if status := client.Stop(); status != 0 {
 		t.Errorf("sstpc ended with status %d", status)
 	}

@@ -93,9 +93,7 @@ func TestSoftEtherServer(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			ended := make(chan error, 1)
 			go func() { ended <- stack.Serve(ctx, c) }()
-			if out, err := ns.Try("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", i.Local.String()); err != nil {
-				t.Errorf("ping from the hub: %s", out)
-			}
+			PingFrom(t, ns, i.Local.String(), 3)
 			fetch(t, stack)
 			if auth == ppp.MSCHAPv2 {
 				// Its own patience is 20 s; ours ends with a minute of silence.
