@@ -76,12 +76,13 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 	// what it gives is the system's routes, which are kept in sys.
 	h := &host{dev: dev, rt: &tunnel.Router{Uplink: dev, Routes: new(tunnel.Table), Logger: c.log}, sys: dev.Routes(new(tunnel.Table))}
 	ctx, stop := context.WithCancelCause(ctx)
+	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the session
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		stop(h.rt.Serve(ctx, dev)) // closes the device, which takes addresses and routes with it
+		stop(h.rt.Serve(hosting, dev)) // closes the device, which takes addresses and routes with it
 	}()
-	defer func() { stop(nil); <-done }()
+	defer func() { closeHost(); <-done }()
 
 	if c.again {
 		return cli.Redial(ctx, c.log, func(ctx context.Context, up func()) error { return c.session(ctx, h, up) })

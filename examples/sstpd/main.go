@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -96,38 +97,36 @@ func selfSigned(listen string) (*tls.Certificate, error) {
 
 // serve runs until ctx ends or something fails, and closes host and l.
 func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	rt := &tunnel.Router{Uplink: host, Routes: new(tunnel.Table), Logger: s.log}
-	hostDone := make(chan struct{})
-	go func() {
-		defer close(hostDone)
-		stop(rt.Serve(ctx, host))
-	}()
-	defer func() { stop(nil); <-hostDone }()
+	failed := make(chan error, 2)
+	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the sessions
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer closeHost()
+	wg.Go(func() { failed <- rt.Serve(hosting, host) })
 
 	if len(s.proxies) > 0 {
 		l = proxyListener{l, s.proxies}
 	}
 	srv := s.sstp(rt)
-	defer s.hangups(ctx)()
+	defer s.hangups()()
 	if s.web != "" {
 		defer s.serveWeb(srv)()
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	wg.Go(func() { failed <- srv.Serve(l) })
 	s.log.Info("ready", "listen", l.Addr(), "server", s.addr, "pool", s.pool, "tun", s.tun,
 		"fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
 
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
 	s.log.Info("ending", "sessions", srv.Stats().Sessions)
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(context.Cause(ctx), srv.Shutdown(bye))
+	return errors.Join(err, srv.Shutdown(bye))
 }
 
 // sstp makes the server.
@@ -167,7 +166,7 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 }
 
 // hangups reads certificate and users again at each SIGHUP, until the func it returns is called.
-func (s *server) hangups(ctx context.Context) (stop func()) {
+func (s *server) hangups() (stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
 	go func() {

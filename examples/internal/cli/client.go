@@ -38,12 +38,12 @@ func (c *Client) Register(fs *flag.FlagSet) {
 	fs.BoolVar(&c.Verbose, "v", false, "tell each step")
 }
 
-// Dialer returns what the flags say. What is wrong with them is added to p.
+// Dialer returns what the flags say. What is wrong with them is added to p. Only with -v the library logs, too: what it
+// says otherwise is in its errors.
 func (c *Client) Dialer(p *Problems, log *slog.Logger) *sstp.Dialer {
-	d := &sstp.Dialer{
-		TLSConfig: new(tls.Config),
-		PPP:       &ppp.Config{User: c.User, Logger: log},
-		Logger:    log,
+	d := &sstp.Dialer{TLSConfig: new(tls.Config), PPP: &ppp.Config{User: c.User}}
+	if c.Verbose {
+		d.Logger, d.PPP.Logger = log, log
 	}
 	if c.Server == "" {
 		p.Add("-server", errors.New("missing"))
