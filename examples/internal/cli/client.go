@@ -123,7 +123,7 @@ func Redial(ctx context.Context, log *slog.Logger, session func(ctx context.Cont
 			return err
 		}
 		pause := wait/2 + rand.N(wait) // many clients of one server do not come back at once
-		log.Warn("disconnected", "why", err, "again in", pause.Round(100*time.Millisecond))
+		log.Warn("dialling again", "why", err, "in", pause.Round(100*time.Millisecond))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
