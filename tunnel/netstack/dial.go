@@ -3,275 +3,305 @@ package netstack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// DialContext connects through the tunnel. network is "tcp" or "udp", with "4" or "6" to insist on a version. It waits,
-// within ctx, for a stack that has no address yet; names are asked of the tunnel's name servers. An error unwraps to the
-// reason for which the tunnel ended, if that is why.
+// attemptDelay is how long one address is tried before the next is tried beside it: RFC 8305 section 5.
+const attemptDelay = 250 * time.Millisecond
+
+// DialContext connects through the tunnel: "tcp" and "udp" with or without a family, and "ip4:icmp" and "ip6:ipv6-icmp"
+// for ICMP echo, where the stack chooses the identifier and checks the sum. ctx bounds the dial, not the connection.
+//
+// It waits, within ctx, for a stack that has no address yet. After a Serve has ended, and until the next begins, it fails
+// with what that Serve returned, and so do dials that are waiting then: errors.As finds a *ppp.TerminatedError, say.
+// Names are asked of the tunnel's name servers, see Resolver; of several addresses the first that answers is used. An
+// empty host is the stack itself.
+//
+// What it returns for "tcp" also has CloseRead and CloseWrite, as a *net.TCPConn; all else is a net.PacketConn too.
+// Errors are as those of package net: *net.OpError, with syscall.ECONNREFUSED and the like inside.
 func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: text{network, address}, Err: err}
 	}
-	kind, want, err := parseNetwork(network)
+	k, err := parseNetwork(network)
 	if err != nil {
 		return fail(err)
 	}
-	host, service, err := net.SplitHostPort(address)
+	host, port, err := k.split(ctx, address)
 	if err != nil {
 		return fail(err)
 	}
-	port, err := net.DefaultResolver.LookupPort(ctx, kind, service)
+	c, err := s.await(ctx)
 	if err != nil {
 		return fail(err)
 	}
-	if err := s.ready(ctx); err != nil {
-		return fail(err)
-	}
-	addrs, err := s.lookup(ctx, host, want)
+	list, err := s.resolve(ctx, k, host)
 	if err != nil {
 		return fail(err)
 	}
-	var last error = errors.New("no address that the tunnel can reach")
-	for i, a := range addrs {
-		if !s.reaches(a) {
-			continue
+	if k.proto == "tcp" {
+		conn, err := s.race(ctx, c, k, list, port)
+		if err != nil {
+			return fail(err)
 		}
-		// Each address gets its share of the time that is left, or one that is dead would take it all.
-		share, cancel := shareOf(ctx, len(addrs)-i)
-		c, err := s.dial(share, kind, netip.AddrPortFrom(a, uint16(port)))
-		cancel()
-		if err == nil {
-			return c, nil
+		return conn, nil
+	}
+	for _, a := range list {
+		conn, e := s.connect(c, k, netip.AddrPortFrom(a, port))
+		if e == nil {
+			return conn, nil
 		}
-		if last = err; ctx.Err() != nil {
-			break
-		}
+		err = e
 	}
-	if cause := s.ended(); cause != nil {
-		last = errors.Join(last, cause)
-	}
-	return fail(last)
+	return fail(err)
 }
 
-// shareOf divides the time left among what is left to try.
-func shareOf(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
-	end, ok := ctx.Deadline()
-	if !ok || parts < 2 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, max(time.Until(end)/time.Duration(parts), 2*time.Second))
-}
+// text is an address as it was given.
+type text struct{ network, address string }
 
-func (s *Stack) dial(ctx context.Context, kind string, to netip.AddrPort) (net.Conn, error) {
-	full := tcpip.FullAddress{NIC: nic, Addr: tcpip.AddrFromSlice(to.Addr().AsSlice()), Port: to.Port()}
-	if kind == "udp" {
-		return gonet.DialUDP(s.stack, nil, &full, protocolOf(to.Addr()))
-	}
-	c, err := gonet.DialContextTCP(ctx, s.stack, full, protocolOf(to.Addr()))
-	if err != nil {
-		return nil, err
-	}
-	return &conn{TCPConn: c, s: s}, nil
-}
+func (t text) Network() string { return t.network }
+func (t text) String() string  { return t.address }
 
-// A conn is a TCP connection whose errors say why the tunnel ended, if it has.
-type conn struct {
-	*gonet.TCPConn
-	s *Stack
-}
-
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
-	return n, c.explain(err)
-}
-
-func (c *conn) Write(b []byte) (int, error) {
-	n, err := c.TCPConn.Write(b)
-	return n, c.explain(err)
-}
-
-func (c *conn) explain(err error) error {
-	var op *net.OpError
-	if err == nil || !errors.As(err, &op) || op.Timeout() {
-		return err
-	}
-	if cause := c.s.ended(); cause != nil {
-		return errors.Join(err, cause)
-	}
-	return err
-}
-
-// ready waits until the stack has an address.
-func (s *Stack) ready(ctx context.Context) error {
-	s.start()
+// await waits until the stack has an address, within ctx.
+func (s *Stack) await(ctx context.Context) (*core, error) {
 	for {
 		s.mu.Lock()
-		changed, err := s.changed, s.cause
-		ok := len(s.addrs) > 0 && (s.serving || s.cause == nil)
-		if s.closed {
-			err = net.ErrClosed
+		c, err := s.startLocked()
+		if err != nil {
+			s.mu.Unlock()
+			return nil, err
 		}
+		ended, ready, changed := s.ended, len(s.addrs) > 0, s.changed
 		s.mu.Unlock()
 		switch {
-		case err != nil:
-			return err
-		case ok:
-			return nil
+		case ended != nil:
+			return nil, ended
+		case ready:
+			return c, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, fmt.Errorf("the stack has no address yet: %w", context.Cause(ctx))
 		}
 	}
 }
 
-// ended is why the last link ended, if there is none now.
-func (s *Stack) ended() error {
+// state returns why nothing is served any more, if so, and a channel that is closed when that may have changed.
+func (s *Stack) state() (ended error, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cause
+	return s.ended, s.changed
 }
 
-// reaches reports whether the stack has an address of a's version that is more than link-local.
+// resolve returns the addresses of a host, of families that the stack has.
+func (s *Stack) resolve(ctx context.Context, k kind, host string) ([]netip.Addr, error) {
+	var list []netip.Addr
+	if a, ok := literal(host); ok {
+		list = append(list, a)
+	} else if host == "" {
+		s.mu.Lock()
+		list = append(list, s.addrs...)
+		s.mu.Unlock()
+	} else {
+		var err error
+		if list, err = s.Resolver().LookupNetIP(ctx, "ip"+k.family, host); err != nil {
+			return nil, s.lookupError(err)
+		}
+	}
+	reachable := list[:0]
+	for _, a := range list {
+		if a = a.Unmap(); k.takes(a) && s.reaches(a) {
+			reachable = append(reachable, a)
+		}
+	}
+	if len(reachable) == 0 {
+		return nil, fmt.Errorf("%w: the stack has no address of the family of %s", syscall.ENETUNREACH, host)
+	}
+	return reachable, nil
+}
+
+// lookupError returns what a lookup failed with in terms of the tunnel: a net.Resolver names the system's server, and does
+// not keep the reason why there is no way to any.
+func (s *Stack) lookupError(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var e *net.DNSError
+	switch {
+	case s.ended != nil:
+		return s.ended
+	case len(s.dns) == 0:
+		return errNoServers
+	case errors.As(err, &e):
+		told := *e
+		told.Server = netip.AddrPortFrom(s.dns[0], 53).String()
+		return &told
+	}
+	return err
+}
+
+// reaches reports whether the stack has an address from which it could reach a.
 func (s *Stack) reaches(a netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, own := range s.addrs {
-		if own.Is4() == a.Is4() && (!own.IsLinkLocalUnicast() || a.IsLinkLocalUnicast()) {
+		if own.Is4() == a.Is4() && (a.Is4() || !own.IsLinkLocalUnicast() || a.IsLinkLocalUnicast() || a.IsMulticast()) {
 			return true
 		}
 	}
 	return false
 }
 
-// parseNetwork splits "tcp4" into "tcp" and 4.
-func parseNetwork(network string) (kind string, version int, err error) {
-	switch network {
-	case "tcp", "udp":
-		return network, 0, nil
-	case "tcp4", "udp4":
-		return network[:3], 4, nil
-	case "tcp6", "udp6":
-		return network[:3], 6, nil
+// race connects to one of several addresses: to each a while after the one before, or at once when that has failed. The
+// first connection wins.
+func (s *Stack) race(ctx context.Context, c *core, k kind, list []netip.Addr, port uint16) (net.Conn, error) {
+	if len(list) == 1 {
+		return s.dialTCP(ctx, c, k, netip.AddrPortFrom(list[0], port))
 	}
-	return "", 0, net.UnknownNetworkError(network)
-}
-
-// lookup resolves a host through the tunnel.
-func (s *Stack) lookup(ctx context.Context, host string, version int) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		if a = a.Unmap(); version == 0 || (version == 4) == a.Is4() {
-			return []netip.Addr{a.WithZone("")}, nil
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var won result
+	running := 0
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for len(list) > 0 || running > 0 {
+		select {
+		case <-next.C:
+			if len(list) == 0 {
+				continue
+			}
+			to := netip.AddrPortFrom(list[0], port)
+			list = list[1:]
+			running++
+			go func() {
+				conn, err := s.dialTCP(ctx, c, k, to)
+				results <- result{conn, err}
+			}()
+			next.Reset(attemptDelay)
+		case r := <-results:
+			running--
+			switch {
+			case r.err == nil && won.conn == nil:
+				won = r
+				list = nil
+				cancel()
+			case r.err == nil:
+				r.conn.Close()
+			case won.err == nil && won.conn == nil:
+				won.err = r.err // the first failure is the one to tell
+				fallthrough
+			default:
+				next.Reset(0)
+			}
 		}
-		return nil, &net.AddrError{Err: "no suitable address", Addr: host}
 	}
-	network := "ip"
-	if version != 0 {
-		network += strconv.Itoa(version)
+	if won.conn != nil {
+		return won.conn, nil
 	}
-	addrs, err := s.Resolver().LookupNetIP(ctx, network, host)
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
-	}
-	return addrs, err
+	return nil, won.err
 }
 
-// Resolver asks the tunnel's name servers, and no others.
-func (s *Stack) Resolver() *net.Resolver {
-	return &net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if err := s.ready(ctx); err != nil {
-				return nil, err
-			}
-			s.mu.Lock()
-			servers := s.dns
-			s.mu.Unlock()
-			if len(servers) == 0 {
-				return nil, errors.New("netstack: the tunnel names no name server")
-			}
-			kind, _, err := parseNetwork(network)
-			if err != nil {
-				return nil, err
-			}
-			// The resolver tries its servers in turn, and takes the host's; each stands for one of ours.
-			var last error
-			for _, a := range servers {
-				c, err := s.dial(ctx, kind, netip.AddrPortFrom(a, 53))
-				if err == nil {
-					return c, nil
-				}
-				last = err
-			}
-			return nil, last
-		},
+// dialTCP connects to one address.
+func (s *Stack) dialTCP(ctx context.Context, c *core, k kind, to netip.AddrPort) (net.Conn, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-}
-
-// Listen announces on the stack's addresses; network is "tcp", "tcp4" or "tcp6", and an empty host means all of them.
-func (s *Stack) Listen(network, address string) (net.Listener, error) {
-	full, proto, err := s.local(network, address, "tcp")
-	if err != nil {
+	wq := new(waiter.Queue)
+	ep, e := c.gv.NewEndpoint(tcp.ProtocolNumber, protocolOf(to.Addr()), wq)
+	if e != nil {
+		return nil, toError(e)
+	}
+	conn := newStream(s, ep, wq, k.name)
+	if err := s.add(conn); err != nil {
+		conn.end(conn, err)
 		return nil, err
 	}
-	return gonet.ListenTCP(s.stack, full, proto)
-}
-
-// ListenPacket is Listen for datagrams: "udp", "udp4" or "udp6".
-func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
-	full, proto, err := s.local(network, address, "udp")
-	if err != nil {
+	e = ep.Connect(toFull(to))
+	if _, ok := e.(*tcpip.ErrConnectStarted); ok {
+		local, _ := conn.addrs()
+		s.bind(&conn.conn, local.Addr())
+		if err := s.connecting(ctx, conn); err != nil {
+			conn.end(conn, err)
+			return nil, err
+		}
+		e = ep.LastError()
+	}
+	if e != nil {
+		err := conn.why(e)
+		conn.end(conn, err)
 		return nil, err
 	}
-	return gonet.DialUDP(s.stack, &full, nil, proto)
+	conn.connected()
+	return conn, nil
 }
 
-// local parses what to announce on.
-func (s *Stack) local(network, address, want string) (tcpip.FullAddress, tcpip.NetworkProtocolNumber, error) {
-	s.start()
-	fail := func(err error) (tcpip.FullAddress, tcpip.NetworkProtocolNumber, error) {
-		return tcpip.FullAddress{}, 0, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
-	}
-	kind, version, err := parseNetwork(network)
-	if err != nil || kind != want {
-		return fail(net.UnknownNetworkError(network))
-	}
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return fail(err)
-	}
-	port, err := net.LookupPort(kind, service)
-	if err != nil {
-		return fail(err)
-	}
-	full := tcpip.FullAddress{NIC: nic, Port: uint16(port)}
-	proto := protocolOf(netip.IPv4Unspecified())
-	if version == 6 {
-		proto = protocolOf(netip.IPv6Unspecified())
-	}
-	if host != "" {
-		a, err := netip.ParseAddr(host)
-		if err != nil {
-			return fail(err)
+// connecting waits for the end of a handshake.
+func (s *Stack) connecting(ctx context.Context, conn *stream) error {
+	for {
+		ended, changed := s.state()
+		if ended != nil {
+			return ended
 		}
-		proto = protocolOf(a)
-		if !a.IsUnspecified() {
-			full.Addr = tcpip.AddrFromSlice(a.AsSlice())
+		select {
+		case <-conn.writable:
+			return nil
+		case <-conn.done:
+			return conn.cause
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
 		}
 	}
-	return full, proto, nil
 }
 
-// A textAddr is an address as it was given.
-type textAddr struct{ network, address string }
+// bind makes a flow fail when the stack loses the address a.
+func (s *Stack) bind(c *conn, a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.bound = a
+}
 
-func (a textAddr) Network() string { return a.network }
-func (a textAddr) String() string  { return a.address }
+// connect returns a socket for datagrams to one address.
+func (s *Stack) connect(c *core, k kind, to netip.AddrPort) (net.Conn, error) {
+	wq := new(waiter.Queue)
+	proto := udp.ProtocolNumber
+	if k.proto == "icmp" {
+		proto = icmp.ProtocolNumber4
+		if protocolOf(to.Addr()) == header.IPv6ProtocolNumber {
+			proto = icmp.ProtocolNumber6
+		}
+	}
+	ep, e := c.gv.NewEndpoint(proto, protocolOf(to.Addr()), wq)
+	if e != nil {
+		return nil, toError(e)
+	}
+	conn := newDatagram(s, ep, wq, k.name)
+	if e := ep.Connect(toFull(to)); e != nil {
+		conn.end(conn, net.ErrClosed)
+		return nil, toError(e)
+	}
+	conn.remote = to
+	local, _ := conn.addrs()
+	conn.bound = local.Addr()
+	if err := s.add(conn); err != nil {
+		conn.end(conn, err)
+		return nil, err
+	}
+	return conn, nil
+}

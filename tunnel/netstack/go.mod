@@ -3,7 +3,7 @@ module github.com/dialway/dialway/tunnel/netstack
 go 1.26.3
 
 require (
-	github.com/dialway/dialway v0.0.0-00010101000000-000000000000
+	github.com/dialway/dialway v0.0.0
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 )
 
@@ -15,4 +15,5 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 )
 
+// The module is developed beside the root module; a user's build takes the version that is required.
 replace github.com/dialway/dialway => ../..

@@ -8,222 +8,244 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/dialway/dialway/tunnel"
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// A Stack is a host of its own inside this program. It is a tunnel.PacketIO. The zero Stack is ready; it must not be
-// copied. Its methods may be called from any goroutine.
+const (
+	defaultMTU    = 1400
+	defaultLinger = 30 * time.Second
+)
+
+// A Stack is a host of its own inside this program. It is a [tunnel.PacketIO]. The zero Stack is ready: it starts with the
+// first call of a method and runs until Close. A Stack must not be copied.
 type Stack struct {
-	// Forward takes flows to addresses that are not the stack's: it returns where they go. network is "tcp", "udp" or
-	// "ping"; a ping's connection takes whole ICMP echo requests, one a Write, and gives whole replies, one a Read.
-	// ctx ends with the stack. An error refuses the flow; nil refuses all. Set it before the first use.
+	// Forward takes flows to unicast addresses that are not the stack's: it returns where they go, and the stack carries
+	// what comes either way until one end closes. network is "tcp", "udp" or "ping", src who sends, dst what for; a ping
+	// has no ports. An error refuses the flow: by a TCP reset, or in silence. ctx ends with the stack, or 30 s later; it
+	// bounds the call only.
+	//
+	// The connection of a ping takes ICMP echo requests, a whole message a Write, and gives replies, a whole message a
+	// Read, under whatever identifier; no connection and no error mean that the stack answers.
+	//
+	// What is carried as datagrams ends when none has come either way for two minutes, or 20 s for DNS and pings. nil
+	// refuses all flows. Set it before the first call. Forward must not call Close.
 	Forward func(ctx context.Context, network string, src, dst netip.AddrPort) (net.Conn, error)
 
-	once   sync.Once
-	stack  *stack.Stack
-	ep     endpoint
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	flows  sync.WaitGroup // forwarded
+	// Linger is how long flows outlive the Serve that carried them when no other begins; then they fail with its error.
+	// 0 means 30 s.
+	Linger time.Duration
+
+	core  atomic.Pointer[core] // nil until the stack has started
+	mtu   atomic.Int64         // 0 means defaultMTU
+	close sync.Once
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and renewed whenever what follows changes
+	closed  bool
 	addrs   []netip.Addr
 	dns     []netip.Addr
-	serving bool
-	cause   error // why the last link ended, while there is no other
-	closed  bool
-	pings   map[pingFlow]net.Conn
+	flows   map[flow]struct{}
+	changed chan struct{}  // closed when anything has changed that a dial waits for
+	ended   error          // why nothing is served any more
+	serving *serving       // nil: no Serve runs
+	linger  *time.Timer    // ends flows
+	tasks   sync.WaitGroup // forwarded flows
 }
 
 var _ tunnel.PacketIO = (*Stack)(nil)
 
-const (
-	nic        = 1
-	defaultMTU = 1400
-)
-
-// start makes the stack, once.
-func (s *Stack) start() {
-	s.once.Do(func() {
-		s.ctx, s.cancel = context.WithCancel(context.Background())
-		s.changed = make(chan struct{})
-		s.pings = make(map[pingFlow]net.Conn)
-		s.ep.init(defaultMTU)
-		s.stack = stack.New(stack.Options{
-			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
-			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
-			// With every address its own, a stack that handles local packets would take every source for itself.
-			HandleLocal: s.Forward == nil,
-		})
-		s.tune()
-		// Neither can fail on a new stack.
-		s.stack.CreateNIC(nic, &s.ep)
-		s.stack.SetRouteTable([]tcpip.Route{
-			{Destination: header.IPv4EmptySubnet, NIC: nic},
-			{Destination: header.IPv6EmptySubnet, NIC: nic},
-		})
-		if s.Forward != nil {
-			s.stack.SetPromiscuousMode(nic, true)
-			s.stack.SetSpoofing(nic, true)
-			s.forward()
-		}
-	})
+// A flow is what Close and a change of address end.
+type flow interface {
+	fail(err error)
+	local() netip.Addr // invalid: any
 }
 
-// tune sets TCP up for a tunnel: buffers for long fat paths that grow as needed, and loss found by SACK.
-func (s *Stack) tune() {
-	set := func(o tcpip.SettableTransportProtocolOption) {
-		s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, o)
+var errClosed = fmt.Errorf("netstack: stack closed: %w", net.ErrClosed)
+
+// start returns the running stack.
+func (s *Stack) start() (*core, error) {
+	if c := s.core.Load(); c != nil {
+		return c, nil
 	}
-	sack, moderate := tcpip.TCPSACKEnabled(true), tcpip.TCPModerateReceiveBufferOption(true)
-	cubic := tcpip.CongestionControlOption("cubic")
-	recovery := tcpip.TCPRecovery(0) // RACK retransmits without need when packets come in batches
-	set(&sack)
-	set(&moderate)
-	set(&cubic)
-	set(&recovery)
-	set(&tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 8 << 20})
-	set(&tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 6 << 20})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.startLocked()
 }
 
-// notify tells whoever waits that something has changed; mu is held.
-func (s *Stack) notify() {
+func (s *Stack) startLocked() (*core, error) {
+	c := s.core.Load()
+	if s.closed {
+		return nil, errClosed
+	}
+	if c == nil {
+		var err error
+		if c, err = newCore(s); err != nil {
+			return nil, err
+		}
+		s.flows = make(map[flow]struct{})
+		s.changed = make(chan struct{})
+		s.core.Store(c)
+	}
+	return c, nil
+}
+
+// wake lets waiting dials look again. s.mu is held.
+func (s *Stack) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// Configure gives the stack l's addresses, name servers and MTU, in the place of those it had; flows from an address
-// that stays go on. It fits demanddial.Interface.Up.
+// Configure gives the stack l's addresses, name servers and MTU, in the place of what it had. Flows whose address stays
+// go on, others fail. It fits demanddial.Interface.Up.
 func (s *Stack) Configure(ctx context.Context, l tunnel.Link) error {
-	s.start()
-	addrs := l.Addrs()
-	if mtu := l.MTU(); mtu > 0 {
-		s.ep.SetMTU(uint32(mtu))
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
 	}
-	if err := s.SetAddrs(addrs...); err != nil {
+	dns := slices.Clone(l.DNS())
+	return s.set(l.Addrs(), func() {
+		s.dns = dns
+		if mtu := l.MTU(); mtu > 0 {
+			s.mtu.Store(int64(mtu))
+		}
+	})
+}
+
+// SetAddrs gives the stack addresses, in the place of what it had: those of a server, which has them before any link.
+func (s *Stack) SetAddrs(addrs ...netip.Addr) error { return s.set(addrs, func() {}) }
+
+// set replaces the addresses and does what more there is to do with them.
+func (s *Stack) set(addrs []netip.Addr, more func()) error {
+	s.mu.Lock()
+	c, err := s.startLocked()
+	if err != nil {
+		s.mu.Unlock()
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dns = l.DNS()
-	s.notify()
-	return nil
-}
-
-// SetAddrs gives the stack addresses, in the place of those it had.
-func (s *Stack) SetAddrs(addrs ...netip.Addr) error {
-	s.start()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return net.ErrClosed
-	}
-	for _, a := range s.addrs {
-		if !slices.Contains(addrs, a) {
-			s.stack.RemoveAddress(nic, tcpip.AddrFromSlice(a.AsSlice()))
-		}
-	}
+	more()
+	old := s.addrs
+	s.addrs = nil
 	for _, a := range addrs {
-		if slices.Contains(s.addrs, a) {
+		a = a.Unmap().WithZone("")
+		if !a.IsValid() || s.has(a) {
 			continue
 		}
-		p := tcpip.ProtocolAddress{Protocol: protocolOf(a), AddressWithPrefix: tcpip.AddrFromSlice(a.AsSlice()).WithPrefix()}
-		if err := s.stack.AddProtocolAddress(nic, p, stack.AddressProperties{}); err != nil {
-			if _, ok := err.(*tcpip.ErrDuplicateAddress); !ok {
-				return fmt.Errorf("netstack: set address %v: %v", a, err)
+		if !slices.Contains(old, a) {
+			if e := c.addAddr(a); e != nil {
+				err = errors.Join(err, fmt.Errorf("netstack: address %v: %w", a, e))
+				continue
 			}
 		}
+		s.addrs = append(s.addrs, a)
 	}
-	s.addrs = slices.Clone(addrs)
-	s.notify()
-	return nil
-}
-
-func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
-	if a.Is4() {
-		return ipv4.ProtocolNumber
-	}
-	return ipv6.ProtocolNumber
-}
-
-// isOwn reports whether an address is the stack's.
-func (s *Stack) isOwn(a netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.addrs, a)
-}
-
-// errServed says that one link is served already.
-var errServed = errors.New("netstack: a link is being served already")
-
-// Serve configures the stack from l and moves packets between them until l ends or ctx does. Use it in the place of a
-// Router when there is one link. It closes l, not the stack: the next Serve goes on, and flows survive if the address is
-// the same. Meanwhile dials fail with the reason for which l ended.
-func (s *Stack) Serve(ctx context.Context, l tunnel.Link) error {
-	s.start()
-	s.mu.Lock()
-	if s.closed || s.serving {
-		defer s.mu.Unlock()
-		l.Close()
-		if s.closed {
-			return net.ErrClosed
+	var gone []netip.Addr
+	for _, a := range old {
+		if !s.has(a) {
+			gone = append(gone, a)
+			c.removeAddr(a)
 		}
-		return errServed
 	}
-	s.serving, s.cause = true, nil
-	s.notify()
+	own := slices.Clone(s.addrs)
+	c.own.Store(&own)
+	s.revive()
+	var lost []flow
+	for f := range s.flows {
+		if slices.Contains(gone, f.local()) {
+			lost = append(lost, f)
+		}
+	}
 	s.mu.Unlock()
-
-	var err error
-	if len(l.Addrs()) > 0 { // a link that connects when it is needed configures the stack itself, by its Up
-		err = s.Configure(ctx, l)
+	for _, f := range lost {
+		f.fail(fmt.Errorf("netstack: %v is no longer an address of the stack", f.local()))
 	}
-	if err == nil {
-		ctx, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(s.ctx, cancel)
-		s.ep.setLink(l)
-		err = l.Serve(ctx, s.Write)
-		s.ep.setLink(nil)
-		stop()
-		cancel()
-	} else {
-		l.Close()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serving, s.cause = false, err
-	s.notify()
 	return err
 }
 
-// Close ends every flow; what waits in DialContext, Read or Serve returns net.ErrClosed.
-func (s *Stack) Close() error {
-	s.start()
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
+// has reports whether a is the stack's. s.mu is held.
+func (s *Stack) has(a netip.Addr) bool {
+	return slices.Contains(s.addrs, a)
+}
+
+// revive takes back what the end of a Serve has begun. s.mu is held.
+func (s *Stack) revive() {
+	s.ended = nil
+	if s.linger != nil {
+		s.linger.Stop()
+		s.linger = nil
 	}
-	s.closed = true
-	s.notify()
-	for _, c := range s.pings {
-		c.Close()
+	s.wake()
+}
+
+// add makes f end with the stack.
+func (s *Stack) add(f flow) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.flows[f] = struct{}{}
+	return nil
+}
+
+func (s *Stack) remove(f flow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.flows, f)
+}
+
+// fail ends all flows of the stack.
+func (s *Stack) fail(err error) {
+	s.mu.Lock()
+	all := make([]flow, 0, len(s.flows))
+	for f := range s.flows {
+		all = append(all, f)
 	}
 	s.mu.Unlock()
-	s.cancel()
-	s.ep.close()
-	s.flows.Wait()
-	s.stack.Close()
-	s.stack.Wait()
+	for _, f := range all {
+		f.fail(err)
+	}
+}
+
+// task counts a goroutine that Close waits for; false means that it must not start.
+func (s *Stack) task() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.tasks.Add(1)
+	return true
+}
+
+// Close ends every flow and a Serve that runs, and waits for their goroutines; what waits in Read, DialContext, Accept or
+// a connection returns an error that is net.ErrClosed.
+func (s *Stack) Close() error {
+	s.close.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		c, running := s.core.Load(), s.serving
+		if c != nil {
+			s.revive()
+			s.ended = errClosed
+		}
+		s.mu.Unlock()
+		if c == nil {
+			return
+		}
+		s.fail(errClosed)
+		c.gv.Close() // resets of flows whose owners have closed them go out
+		c.out.close()
+		if running != nil {
+			<-running.pumped // so do they
+			running.cancel(errClosed)
+			<-running.done
+		}
+		c.cancel()
+		s.tasks.Wait()
+		c.dev.close()
+		c.fwd.close()
+		c.gv.Wait()
+	})
 	return nil
 }

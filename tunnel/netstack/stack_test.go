@@ -1,172 +1,230 @@
 package netstack
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"runtime"
+	"os"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
-
-	"github.com/dialway/dialway/tunnel/tunneltest"
 )
 
-// two joins two stacks by a link in memory.
-func two(t *testing.T) (a, b *Stack, end context.CancelFunc) {
-	t.Helper()
-	la, lb := tunneltest.Pipe(netip.MustParsePrefix("10.9.0.1/32"), netip.MustParsePrefix("10.9.0.2/32"))
-	a, b = new(Stack), new(Stack)
-	ctx, cancel := context.WithCancel(context.Background())
-	go a.Serve(ctx, la)
-	go b.Serve(ctx, lb)
-	t.Cleanup(func() {
-		cancel()
-		a.Close()
-		b.Close()
-	})
-	return a, b, cancel
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
+func noise(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(b)
+	return b
 }
 
 func TestTCPBothWays(t *testing.T) {
-	a, b, _ := two(t)
-	if err := b.ready(within(t, 5*time.Second)); err != nil {
-		t.Fatal(err)
+	a, b := pair(t)
+	x, y := connected(t, a, b)
+	if x.LocalAddr().(*net.TCPAddr).AddrPort().Addr() != addrA || x.RemoteAddr().String() != y.LocalAddr().String() || y.RemoteAddr().String() != x.LocalAddr().String() {
+		t.Errorf("%v-%v, %v-%v", x.LocalAddr(), x.RemoteAddr(), y.LocalAddr(), y.RemoteAddr())
 	}
-	l, err := b.Listen("tcp", ":80")
-	if err != nil {
-		t.Fatal(err)
+	data := noise(4 << 20)
+	var wg sync.WaitGroup
+	for _, ends := range [][2]net.Conn{{x, y}, {y, x}} {
+		wg.Go(func() {
+			if n, err := ends[0].Write(data); n != len(data) || err != nil {
+				t.Error(n, err)
+			}
+			if err := ends[0].(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			h := sha256.New()
+			if n, err := io.Copy(h, ends[1]); n != int64(len(data)) || err != nil || [32]byte(h.Sum(nil)) != sha256.Sum256(data) {
+				t.Error(n, err)
+			}
+		})
 	}
-	defer l.Close()
-	data := make([]byte, 4<<20)
-	rand.Read(data)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		io.Copy(c, c)
-	}()
-	c, err := a.DialContext(within(t, 5*time.Second), "tcp", "10.9.0.2:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	go func() {
-		c.Write(data)
-		c.(*conn).CloseWrite()
-	}()
-	c.SetDeadline(time.Now().Add(30 * time.Second))
-	h := sha256.New()
-	if n, err := io.Copy(h, c); err != nil || n != int64(len(data)) || [32]byte(h.Sum(nil)) != sha256.Sum256(data) {
-		t.Fatalf("%d bytes, %v", n, err)
-	}
-}
-
-func TestDialWaitsForAddressAndTellsTheCause(t *testing.T) {
-	s := new(Stack)
-	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := s.DialContext(ctx, "tcp", "10.9.0.2:80"); !errors.Is(err, context.DeadlineExceeded) {
+	wg.Wait()
+	if err := x.Close(); err != nil {
 		t.Error(err)
 	}
-	la, lb := tunneltest.Pipe(netip.MustParsePrefix("10.9.0.1/32"), netip.MustParsePrefix("10.9.0.2/32"))
-	lb.Close()
-	served := s.Serve(context.Background(), la)
-	if served == nil {
-		t.Fatal("Serve returned nil")
+	if err := x.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
-	if _, err := s.DialContext(context.Background(), "tcp", "10.9.0.2:80"); !errors.Is(err, served) {
-		t.Errorf("%v, want %v in it", err, served)
+	if _, err := x.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }
 
-func TestForward(t *testing.T) {
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
-	defer web.Close()
-	la, lb := tunneltest.Pipe(netip.MustParsePrefix("10.9.0.1/32"), netip.MustParsePrefix("10.9.0.2/32"))
-	a := new(Stack)
-	b := &Stack{Forward: func(ctx context.Context, network string, src, dst netip.AddrPort) (net.Conn, error) {
-		if network != "tcp" || src.Addr() != netip.MustParseAddr("10.9.0.1") || dst != netip.MustParseAddrPort("198.51.100.7:80") {
-			return nil, errors.New("refused")
-		}
-		return new(net.Dialer).DialContext(ctx, "tcp", web.Listener.Addr().String())
-	}}
-	defer a.Close()
-	defer b.Close()
-	ctx := within(t, 20*time.Second)
-	go a.Serve(ctx, la)
-	go b.Serve(ctx, lb)
-	client := &http.Client{Transport: &http.Transport{DialContext: a.DialContext, DisableKeepAlives: true}}
-	resp, err := client.Get("http://198.51.100.7/")
+func TestUDPBothWays(t *testing.T) {
+	a, b := pair(t)
+	pc, err := b.ListenPacket("udp", ":5353")
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, _ := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if string(body) != "hello" {
-		t.Errorf("%q", body)
-	}
-	if _, err := a.DialContext(ctx, "tcp", "198.51.100.8:80"); err == nil {
-		t.Error("a flow that Forward refused was connected")
-	}
-}
-
-func TestCloseLeavesNothing(t *testing.T) {
-	before := runtime.NumGoroutine()
-	a, b, cancel := two(t)
-	if err := b.ready(within(t, 5*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	l, err := b.Listen("tcp", ":80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := a.DialContext(within(t, 5*time.Second), "tcp", "10.9.0.2:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocked := make(chan error, 1)
 	go func() {
-		_, err := c.Read(make([]byte, 1))
-		blocked <- err
-	}()
-	a.Close()
-	if err := <-blocked; err == nil {
-		t.Error("read of a closed stack")
-	}
-	cancel()
-	b.Close()
-	l.Close()
-	for range 200 {
-		if runtime.NumGoroutine() <= before {
-			return
+		buf := make([]byte, 2000)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			pc.WriteTo(buf[:n], from)
 		}
-		time.Sleep(10 * time.Millisecond)
+	}()
+	c := dial(t, a, "udp", "10.8.0.2:5353")
+	for _, n := range []int{0, 1, 1300, 1900} { // the last in fragments
+		data := noise(n)
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 2000)
+		if got, err := c.Read(buf); err != nil || string(buf[:got]) != string(data) {
+			t.Fatal(n, got, err)
+		}
 	}
-	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
 }
 
-func TestEchoReplyIsWellFormed(t *testing.T) {
-	f := pingFlow{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("198.51.100.7"), 77}
-	msg := append([]byte{0, 0, 0, 0, 0, 9, 0, 1}, "payload"...)
-	p := echoReply(f, msg)[headroom:]
-	if checksum(p[:20], 0) != 0 || checksum(p[20:], 0) != 0 || !bytes.HasSuffix(p, []byte("payload")) || p[25] != 77 {
-		t.Errorf("%x", p)
+func TestRefusedAndUnreachable(t *testing.T) {
+	a, _ := pair(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := a.DialContext(ctx, "tcp", "10.8.0.2:9"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	if _, err := a.DialContext(ctx, "tcp", "[2001:db8::1]:9"); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Error(err)
+	}
+	if _, err := a.DialContext(ctx, "unix", "x"); !errors.As(err, new(net.UnknownNetworkError)) {
+		t.Error(err)
+	}
+	c := dial(t, a, "udp", "10.8.0.2:9")
+	c.Write([]byte("x"))
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := new(Stack).DialContext(short, "tcp", "10.8.0.2:9"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestDialWaitsForAnAddress(t *testing.T) {
+	x, y := pipe([]netip.Addr{addrA}, []netip.Addr{addrB})
+	b := serve(t, new(Stack), y)
+	listen(t, b, "tcp", ":80")
+	s := new(Stack)
+	defer s.Close()
+	got := make(chan error, 1)
+	go func() {
+		c, err := s.DialContext(t.Context(), "tcp", "10.8.0.2:80")
+		if err == nil {
+			c.Close()
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatal(err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	serve(t, s, x)
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+var errBroke = errors.New("the tunnel broke")
+
+func TestCauseOfADeadTunnelComesOutOfDials(t *testing.T) {
+	x, _ := pipe([]netip.Addr{addrA}, nil) // nobody answers
+	x.err = errBroke
+	s := &Stack{Linger: 10 * time.Millisecond}
+	a := serve(t, s, x)
+	pc, err := s.ListenPacket("udp", ":1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialled := make(chan error, 1)
+	go func() {
+		_, err := s.DialContext(t.Context(), "tcp", "10.8.0.2:80")
+		dialled <- err
+	}()
+	time.Sleep(20 * time.Millisecond)
+	x.Close()
+	if err := <-a.ended; err != errBroke {
+		t.Error(err)
+	}
+	if err := <-dialled; !errors.Is(err, errBroke) {
+		t.Error("waiting:", err)
+	}
+	if _, err := s.DialContext(t.Context(), "tcp", "10.8.0.2:80"); !errors.Is(err, errBroke) {
+		t.Error("later:", err)
+	}
+	if _, err := s.DialContext(t.Context(), "tcp", "name.example:80"); !errors.Is(err, errBroke) {
+		t.Error("by name:", err)
+	}
+	if _, _, err := pc.ReadFrom(make([]byte, 1)); !errors.Is(err, errBroke) {
+		t.Error("open, after Linger:", err)
+	}
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	before, _ := goroutines(0)
+	x, y := pipe([]netip.Addr{addrA}, []netip.Addr{addrB})
+	a, b := serve(t, new(Stack), x), serve(t, new(Stack), y)
+	c, d := connected(t, a, b)
+	l := listen(t, a, "tcp", ":1")
+	pc, err := a.ListenPacket("udp", ":1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	blocked := func(name string, f func() error) {
+		wg.Go(func() {
+			if err := f(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	blocked("Read", func() error { _, err := c.Read(make([]byte, 1)); return err })
+	blocked("Write", func() error { _, err := c.Write(make([]byte, 64<<20)); return err })
+	blocked("Accept", func() error { _, err := l.Accept(); return err })
+	blocked("ReadFrom", func() error { _, _, err := pc.ReadFrom(make([]byte, 1)); return err })
+	blocked("DialContext", func() error { _, err := a.DialContext(t.Context(), "tcp", "10.8.0.9:1"); return err })
+	time.Sleep(50 * time.Millisecond)
+	a.Close()
+	a.Close()
+	wg.Wait()
+	if err := <-a.ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	d.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.Copy(io.Discard, d); !errors.Is(err, syscall.ECONNRESET) {
+		t.Error("the far side:", err)
+	}
+	if _, err := a.DialContext(t.Context(), "tcp", "10.8.0.2:1"); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if err := a.Serve(t.Context(), x); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := a.Read(nil, nil, 0); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	b.Close()
+	c.Close()
+	d.Close()
+	if n, all := goroutines(before); n > before {
+		t.Errorf("%d goroutines, %d before:\n%s", n, before, all)
 	}
 }

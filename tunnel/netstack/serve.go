@@ -1,0 +1,126 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dialway/dialway/tunnel"
+)
+
+// serving is a Serve that runs.
+type serving struct {
+	cancel context.CancelCauseFunc
+	pumped chan struct{} // closed when nothing more goes to the link
+	done   chan struct{} // closed when Serve is about to return
+}
+
+var errServing = errors.New("netstack: the stack serves a link already")
+
+// Serve configures the stack from l and moves packets between them until l ends or ctx does. Use it in the place of a
+// tunnel.Router when there is one link; one at a time. It closes l, not the stack, and returns what ended l, never nil.
+//
+// Dials that wait fail with that error, and so do later ones until the next Serve or Configure. Flows that are open have
+// Linger to live; when the next link has the same address they go on.
+//
+// If l has no address yet, as a demanddial.Interface, somebody must call Configure when it has.
+func (s *Stack) Serve(ctx context.Context, l tunnel.Link) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run := &serving{cancel: cancel, pumped: make(chan struct{}), done: make(chan struct{})}
+	c, err := s.begin(run)
+	if err == nil && len(l.Addrs()) > 0 {
+		if err = s.Configure(ctx, l); err != nil {
+			close(run.pumped)
+			s.end(run, err)
+		}
+	}
+	if err != nil {
+		l.Close()
+		return err
+	}
+	var stopped bool
+	go func() {
+		defer close(run.pumped)
+		c.pump(l, &stopped)
+	}()
+	err = l.Serve(ctx, s.Write)
+	c.out.stop(&stopped)
+	<-run.pumped
+	switch {
+	case context.Cause(ctx) == errClosed:
+		err = errClosed
+	case err == nil:
+		err = fmt.Errorf("netstack: the link ended without saying why") // against its contract
+	}
+	s.end(run, err)
+	return err
+}
+
+// begin makes run the Serve of the stack.
+func (s *Stack) begin(run *serving) (*core, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.startLocked()
+	switch {
+	case err != nil:
+		return nil, err
+	case s.serving != nil:
+		return nil, errServing
+	}
+	s.serving = run
+	s.revive()
+	return c, nil
+}
+
+// end says that run is over and why.
+func (s *Stack) end(run *serving, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving = nil
+	close(run.done)
+	if s.closed {
+		return
+	}
+	s.ended = err
+	s.wake()
+	wait := s.Linger
+	if wait <= 0 {
+		wait = defaultLinger
+	}
+	s.linger = time.AfterFunc(wait, func() { s.expire(err) })
+}
+
+// expire fails the flows that have waited in vain for the next Serve.
+func (s *Stack) expire(err error) {
+	s.mu.Lock()
+	over := s.linger != nil
+	s.mu.Unlock()
+	if over {
+		s.fail(err)
+	}
+}
+
+// pump sends what the stack has for l until stopped, or the stack closes.
+func (c *core) pump(l tunnel.PacketWriter, stopped *bool) {
+	list := make([]*outgoing, 0, batchSize)
+	bufs := make([][]byte, 0, batchSize)
+	dead := false
+	for {
+		list = c.out.take(list[:0], batchSize, stopped)
+		if len(list) == 0 {
+			return
+		}
+		bufs = bufs[:0]
+		for _, p := range list {
+			bufs = append(bufs, p.b[:len(p.b):len(p.b)])
+		}
+		if !dead {
+			// An error means that the link has ended; Serve says why. What comes until then is lost.
+			_, err := l.Write(bufs, headroom)
+			dead = err != nil
+		}
+		c.out.give(list)
+	}
+}
