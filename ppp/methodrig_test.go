@@ -121,8 +121,8 @@ func (r *rig) settle(d time.Duration) {
 			}
 		}
 		now := time.Now()
-		if next.IsZero() && r.busy() {
-			next = now.Add(time.Second) // somebody beside R takes his time
+		if r.busy() {
+			next = earliest(next, now.Add(time.Second)) // somebody beside R takes his time
 		}
 		if next.IsZero() || next.After(end) {
 			return
