@@ -29,7 +29,8 @@ type chapProver struct {
 	packet    []byte // the answer, to be repeated
 	tries     int
 	at        time.Time
-	retries   int // Config.Retry was asked
+	retries   int  // Config.Retry was asked
+	changed   bool // a new password was sent
 
 	// MS-CHAPv2.
 	want       [20]byte // the server's proof
@@ -183,8 +184,7 @@ func (m *chapProver) fail(data []byte) {
 	}
 	// RFC 2759 section 6: a password may be changed after E=648 R=0 V=3 alone. A change that failed is not tried again.
 	change := f.code == CodeExpired && !f.retry && f.version == 3 && f.hasChallenge
-	changed := m.packet[0] == chapChange
-	if m.proved || changed || !f.retry && !change || m.host.settings().Retry == nil || m.retries == maxRetries {
+	if m.proved || m.changed || !f.retry && !change || m.host.settings().Retry == nil || m.retries == maxRetries {
 		m.refuse(e)
 		return
 	}
@@ -224,7 +224,7 @@ func (m *chapProver) secret(now time.Time, s Secret, err error) {
 		m.refuse(&NegotiationError{Phase: m.protocol.String(), Ours: "Change-Password", Err: err})
 		return
 	}
-	m.password = s
+	m.password, m.changed = s, true
 	m.transmit(now, chapChange, change)
 }
 

@@ -27,7 +27,8 @@ type eapVerifier struct {
 	tries  int
 	wait   time.Duration
 	at     time.Time
-	result byte // code of the end
+	user   string // as claimed
+	result byte   // code of the end
 }
 
 // RFC 3748 section 4.3: three to five retransmissions; the timer is RFC 6298's, which is 3 s at first there, doubles, and
@@ -95,9 +96,9 @@ func (m *eapVerifier) receive(now time.Time, pkt []byte) {
 		if data[0] != eapIdentity || len(data)-1 > maxName {
 			return
 		}
-		m.state, m.packet, m.at = verifierDecides, nil, time.Time{}
+		m.state, m.packet, m.at, m.user = verifierDecides, nil, time.Time{}, string(data[1:])
 		m.host.ask(&AuthRequest{
-			Protocol: EAP, User: string(data[1:]), Attempt: 1,
+			Protocol: EAP, User: m.user, Attempt: 1,
 			EAP: bytes.Clone(pkt[:packetHeaderLen+len(data)]), Exchange: m.exchange,
 		})
 	case m.to != nil:
@@ -163,7 +164,7 @@ func (m *eapVerifier) verdict(now time.Time, g *Grant, err error) {
 		return
 	}
 	m.end(verifierGranted, eapSuccess)
-	m.host.granted(EAP, grantTo(g, EAP, ""))
+	m.host.granted(EAP, grantTo(g, EAP, m.user))
 }
 
 // end says how it ended, under the identifier of the last Response (RFC 3748 section 4.2).
