@@ -4,7 +4,11 @@ package bufpool
 
 // Poison spoils what was lent, so that a test that kept it fails.
 func Poison(b []byte) {
-	for i := range b {
-		b[i] = 0xdb
+	if len(b) == 0 {
+		return
+	}
+	b[0] = 0xdb
+	for i := 1; i < len(b); i *= 2 {
+		copy(b[i:], b[:i])
 	}
 }

@@ -61,3 +61,11 @@ func (h *hooks) outcome(c *Conn) error {
 	c.Cut()
 	return ErrInjected
 }
+
+// Feed makes bytes arrive at this end that the far one has not written.
+func (c *Conn) Feed(b []byte) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.in.buf = append(c.in.buf, b...)
+	c.in.changed()
+}

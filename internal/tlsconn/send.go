@@ -67,6 +67,7 @@ func (s *sock) push() error {
 
 // took forgets n bytes; mu is held.
 func (s *sock) took(n int) {
+	s.moved += int64(n)
 	if s.sent += n; s.sent == s.kept {
 		s.drop()
 	}
@@ -142,33 +143,33 @@ func (s *sock) tryWrite(b []byte) error {
 
 func (s *sock) backlog() int { return int(s.left.Load()) }
 
-// waitWrite sends what waits and waits until the stream takes more. The deadline is renewed when bytes move.
-func (s *sock) waitWrite(patience time.Duration) (err error) {
-	for before := -1; ; {
+// waitWrite sends what waits and waits until the stream takes more. Its patience begins anew when bytes move.
+func (s *sock) waitWrite(patience time.Duration) error {
+	if s.write == nil {
+		return s.writeWaiting(patience)
+	}
+	for began, moved := false, int64(0); ; {
 		s.mu.Lock()
-		if s.write == nil {
-			err = s.writeWaiting(patience)
-			s.mu.Unlock()
-			return err
-		}
-		if err = s.werr; err == nil {
+		err := s.werr
+		if err == nil {
 			err = s.push()
 		}
-		left := s.waits()
+		idle, renew := s.waits() == 0, !began || s.moved != moved
+		moved = s.moved
 		s.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		if before == 0 && left == 0 {
-			return nil // it was writable, and there is nothing to write
+		if idle && began && !renew {
+			return nil // it has just been found writable, and there was nothing to write
 		}
-		if before < 0 || left < before {
-			if err = s.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		if renew {
+			if err := s.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 				return s.fail(err)
 			}
 		}
-		before = left
-		if err = s.write.WaitWrite(); err != nil {
+		began = true
+		if err := s.write.WaitWrite(); err != nil {
 			return s.fail(err)
 		}
 	}
@@ -177,8 +178,10 @@ func (s *sock) waitWrite(patience time.Duration) (err error) {
 // chunk is how much one write that waits takes: it is done when bytes have moved.
 const chunk = 16 << 10
 
-// writeWaiting writes what waits on a stream that can only wait; mu is held, but not while it waits.
+// writeWaiting writes what waits on a stream that can only wait. What is appended meanwhile stands behind.
 func (s *sock) writeWaiting(patience time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for s.waits() > 0 && s.werr == nil {
 		s.writing = true
 		b := s.out.B[s.sent:min(s.kept, s.sent+chunk)]

@@ -23,8 +23,8 @@ var (
 	smallBuffers = bufpool.Pool{Size: 2 << 10}
 )
 
-// ownRoom bounds what may wait of what tls writes of itself: a far side that does nothing but ask for KeyUpdates and
-// never reads the answers comes to an end here.
+// ownRoom is for what tls writes of itself beside a TryWrite. A far side that does nothing but ask for KeyUpdates, and
+// never reads the answers, comes to an end when out is full.
 const ownRoom = 32 << 10
 
 // A readPoller reads without waiting. Where a stream has none, reading waits.
@@ -56,6 +56,7 @@ type sock struct {
 	out     *bufpool.Buffer // nil: nothing waits
 	sent    int             // out.B[sent:kept] waits
 	kept    int
+	moved   int64        // bytes taken from out so far
 	corked  bool         // a TryWrite is collecting records
 	writing bool         // WaitWrite is in a write that waits
 	werr    error        // for good
@@ -145,33 +146,28 @@ func (s *sock) waitRead() error {
 const smallRead = 16
 
 // readWaiting reads little where nothing may come for long, and much where more of the same must follow.
-func (s *sock) readWaiting() (err error) {
-	var n int
+func (s *sock) readWaiting() error {
+	b := s.small[:]
 	if s.big {
 		s.borrow()
-		if n, err = s.Stream.Read(s.in.B); n == 0 {
-			s.giveBack()
-		}
-		s.big = n == inBuffers.Size
-	} else {
-		if n, err = s.Stream.Read(s.small[:]); n > 0 {
-			s.borrow()
-			copy(s.in.B, s.small[:n])
-		}
-		s.big = n == smallRead
+		b = s.in.B
 	}
-	s.w = n
-	if isTimeout(err) {
-		if n > 0 {
-			err = nil
-		}
-		return timeout(err)
+	n, err := s.Stream.Read(b)
+	if n > 0 && !s.big {
+		s.borrow()
+		copy(s.in.B, b[:n])
 	}
-	s.rerr = err
+	if s.w = n; n == 0 && s.big {
+		s.giveBack()
+	}
+	s.big = n == len(b)
+	if err != nil && !isTimeout(err) {
+		s.rerr = err
+	}
 	if n > 0 {
-		return nil
+		return nil // a time-out comes again
 	}
-	return err
+	return timeout(err)
 }
 
 // close closes the stream. Buffers of the reader go back when it has noticed.
