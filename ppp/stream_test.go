@@ -242,3 +242,15 @@ func TestStreamPoke(t *testing.T) {
 		sb.Close()
 	})
 }
+
+// wantBuffersBack checks that every buffer has come back.
+func wantBuffersBack(t *testing.T) {
+	t.Helper()
+	n := tlsconn.Lent() + readBuffers.Lent() + tailBuffers.Lent() + stageBuffers.Lent() + drainBuffers.Lent()
+	for i := range packetBuffers {
+		n += packetBuffers[i].Lent()
+	}
+	if n != 0 {
+		t.Errorf("%d buffers have not come back", n)
+	}
+}

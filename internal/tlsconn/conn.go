@@ -116,8 +116,12 @@ func (c *Conn) TryRead(b []byte) (int, error) {
 		return c.unread(b), nil
 	}
 	n, err := c.tls.Read(b)
-	if err == errWouldBlock {
+	switch {
+	case err == nil:
+	case err == errWouldBlock:
 		err = nil
+	default:
+		err = c.raw.sock.ended(err)
 	}
 	return n, err
 }

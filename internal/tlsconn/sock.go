@@ -123,6 +123,16 @@ func (s *sock) giveBack() {
 	s.in, s.r, s.w = nil, 0, 0
 }
 
+// ended says why reading is over, which is err, unless it has come of a far side that does not read: tls loses count of its
+// keys when it cannot answer a KeyUpdate.
+func (s *sock) ended(err error) error {
+	s.giveBack()
+	if s.stalled.Load() {
+		return ErrStalled
+	}
+	return err
+}
+
 // waitRead waits until tryRead has something to say.
 func (s *sock) waitRead() error {
 	if s.r < s.w || s.rerr != nil {
@@ -199,3 +209,6 @@ func timeout(err error) error {
 	}
 	return err
 }
+
+// Lent is how many buffers are borrowed, by all connections. Tests ask.
+func Lent() int { return inBuffers.Lent() + outBuffers.Lent() + smallBuffers.Lent() }

@@ -19,7 +19,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/dialway/dialway/internal/bufpool"
 	"github.com/dialway/dialway/internal/memnet"
 )
 
@@ -40,11 +39,7 @@ func forVersions(t *testing.T, f func(t *testing.T, version uint16)) {
 // wantLent checks how many buffers are borrowed.
 func wantLent(t *testing.T, want int) {
 	t.Helper()
-	n := 0
-	for _, p := range []*bufpool.Pool{&inBuffers, &outBuffers, &smallBuffers} {
-		n += p.Lent()
-	}
-	if n != want {
+	if n := Lent(); n != want {
 		t.Errorf("%d buffers are lent, want %d", n, want)
 	}
 }
