@@ -8,8 +8,8 @@ import (
 
 var flowStart = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// number is udp's.
-func number(p *queued) int { return int(binary.BigEndian.Uint32(p.body()[28:])) }
+// sequence is udp's.
+func sequence(p *queued) int { return int(binary.BigEndian.Uint32(p.body()[28:])) }
 
 // port is udp's: the flow.
 func port(p *queued) int { return int(binary.BigEndian.Uint16(p.body()[20:])) }
@@ -37,8 +37,8 @@ func TestFlowsTakeTurnsByBytes(t *testing.T) {
 	for range 60 {
 		p := q.pop(flowStart)
 		f := port(p)
-		if number(p) != next[f] {
-			t.Fatalf("flow %d: %d comes instead of %d", f, number(p), next[f])
+		if sequence(p) != next[f] {
+			t.Fatalf("flow %d: %d comes instead of %d", f, sequence(p), next[f])
 		}
 		next[f]++
 		bytes[f] += p.size
@@ -114,8 +114,8 @@ func TestMemoryLimitDropsFromTheLongestFlow(t *testing.T) {
 		}
 		if port(p) == 2 {
 			seen = true
-		} else if last++; number(p) != last {
-			t.Fatalf("%d comes instead of %d", number(p), last)
+		} else if last++; sequence(p) != last {
+			t.Fatalf("%d comes instead of %d", sequence(p), last)
 		}
 		q.release(p)
 	}

@@ -44,6 +44,7 @@ type Stream struct {
 	wakeW   chan struct{} // ends W's pause
 	trusted atomic.Bool
 	failed  atomic.Bool // err is set
+	shut    atomic.Bool // conn is closed
 	dropped counter
 }
 
@@ -171,6 +172,7 @@ func (s *Stream) failLocked(err error) error {
 		s.conn.SetReadDeadline(longAgo)
 	}
 	if err == net.ErrClosed || err == ErrPeerStalled {
+		s.shut.Store(true)
 		s.conn.Close()
 	}
 	return s.err

@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"io"
+	"net"
 	"testing"
 	"time"
 )
@@ -50,7 +51,13 @@ func TestStreamDoesNotAllocate(t *testing.T) {
 	}
 	bufs := testBatch()
 	s := NewStream(newSink(bufs), lengthFraming{})
-	defer s.Close()
+	defer func() {
+		s.Close()
+		if _, err := s.ReadFrames(); err != net.ErrClosed {
+			t.Error(err)
+		}
+		wantBuffersBack(t)
+	}()
 	echo := control(20)
 	for name, f := range map[string]func(){
 		"WriteFrames":  func() { s.WriteFrames(ipv4Header[:], bufs, 10) },

@@ -42,7 +42,9 @@ func (s *Stream) ReadFrames() ([][]byte, error) {
 	rd := &s.rd
 	rd.reclaim()
 	for {
-		if rd.err == nil {
+		if s.shut.Load() {
+			rd.err = s.failure()
+		} else if rd.err == nil {
 			rd.err = s.drain()
 		}
 		skipped, err := rd.split(s.framing)
