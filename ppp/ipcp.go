@@ -73,14 +73,15 @@ func addr4(a netip.Addr) [4]byte {
 	return [4]byte{}
 }
 
-// wait: a peer's address may have to be fetched first.
+// wait: a peer's address may have to be fetched first. One that says nothing of it waits, too, if it is being fetched.
 func (n *ipcp) wait(list []byte) bool {
+	wanted := false
 	for o := range options(list) {
 		if o.typ == optIPAddress && len(o.val) == 4 {
-			return n.c.needAddress([4]byte(o.val) == [4]byte{})
+			wanted = [4]byte(o.val) == [4]byte{}
 		}
 	}
-	return false
+	return n.c.needAddress(wanted)
 }
 
 func (n *ipcp) check(list []byte, a *answer) {

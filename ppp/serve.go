@@ -15,9 +15,6 @@ var errServed = errors.New("ppp: Serve of a link that is being opened or served"
 // only packets from Prefixes (or what Expect says) pass, and at a client only those for this end's addresses. An error
 // of to ends the session.
 func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n int, err error)) error {
-	if c.ended.Load() {
-		return c.closedError()
-	}
 	if !c.r.TryLock() {
 		if c.asked.Load() == nil {
 			return errServed
