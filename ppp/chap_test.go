@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -316,4 +317,31 @@ func TestAuthRequestIsACopy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An answer is repeated slowly and three times: TCP loses nothing, and a server may make a login of each.
+func TestCHAPClientRepeatsSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newRig(t, CHAP, nil, aliceClient()).prover
+		h.method.begin(time.Now())
+		h.give(unhexed(t, "01 01 0006 01 41"))
+		first, begun := h.one(), time.Now()
+		var waits []time.Duration
+		for !h.method.deadline().IsZero() {
+			time.Sleep(time.Until(h.method.deadline()))
+			h.method.expire(time.Now())
+			if pkts := h.take(); len(pkts) == 1 && bytes.Equal(pkts[0], first) {
+				waits = append(waits, time.Since(begun))
+			} else if !h.method.deadline().IsZero() {
+				t.Errorf("%x", pkts)
+			}
+		}
+		if got := fmt.Sprint(waits); got != "[10s 30s 1m10s]" {
+			t.Errorf("repeated after %v", got)
+		}
+		h.give(unhexed(t, "03 01 0004")) // MFA takes its time
+		if h.isProved != 1 {
+			t.Error(h.err)
+		}
+	})
 }

@@ -22,6 +22,9 @@ const (
 )
 
 // An AuthError refuses, or says that the far side refused. Any other error of an Authenticator refuses with 691 and is logged.
+//
+// A Code other than 691 tells something about the account: an Authenticator returns it for those only who proved that
+// they know the password. Retry on some refusals with 691 and not on others tells which accounts exist.
 type AuthError struct {
 	Code      int    // RFC 2759 section 6; 0 means 691
 	Retry     bool   // another response may be tried on this link

@@ -22,8 +22,8 @@ var ErrPoolExhausted = errors.New("ppp: address pool exhausted")
 type Pool struct {
 	Name     string         // which Grant.Pool it serves; empty serves all
 	Prefixes []netip.Prefix // IPv4: single addresses are given, never the network's and the broadcast address; IPv6: /64s are
-	Exclude  []netip.Prefix
-	File     string // remembers users over a restart; empty does not
+	Exclude  []netip.Prefix // not given, with the whole /64 of an IPv6 address
+	File     string         // remembers users over a restart; empty does not
 
 	mu    sync.Mutex
 	ready bool
