@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,36 +24,6 @@ import (
 	"github.com/dialway/dialway/sstp"
 	"github.com/dialway/dialway/tunnel/netstack"
 )
-
-// A logBuffer may be written by the server while the test reads it.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// wait waits for a line.
-func (l *logBuffer) wait(t *testing.T, text string) {
-	t.Helper()
-	for range 1000 {
-		if strings.Contains(l.String(), text) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatalf("%q is not logged:\n%s", text, l)
-}
 
 // TestServe runs the server as it is, on loopback, behind a stack that leads every flow to one web server.
 func TestServe(t *testing.T) {
