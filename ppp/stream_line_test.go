@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,7 +184,8 @@ func TestRateDelays(t *testing.T) {
 		a, b := memPair(1 << 20)
 		near, far := NewStream(a, lengthFraming{}), NewStream(b, lengthFraming{})
 		near.SetRate(Rate{Bits: 8 * 14000, Burst: 14000}) // ten packets a second
-		start := time.Now()
+		var burst atomic.Int64 // when it began
+		began := time.Now()
 		const packets = 40
 		go func() {
 			for i := range packets {
@@ -192,7 +194,7 @@ func TestRateDelays(t *testing.T) {
 			}
 			// A burst at once: 10 pass by the bucket, the rest at 10 a second.
 			time.Sleep(10 * time.Second)
-			start = time.Now()
+			burst.Store(int64(time.Since(began)))
 			for i := range 14 {
 				near.WriteFrames(ipv4Header[:], [][]byte{udp(1, uint32(packets+i), 1400)}, 0)
 			}
@@ -208,14 +210,14 @@ func TestRateDelays(t *testing.T) {
 			}
 			for _, f := range frames {
 				if f[2] == 0xc0 {
-					controlled = time.Since(start)
+					controlled = time.Since(began) - time.Duration(burst.Load())
 					continue
 				}
 				if n := int(binary.BigEndian.Uint32(f[headerLen+28:])); n != want {
 					t.Fatalf("%d comes instead of %d", n, want)
 				}
 				want++
-				last = time.Since(start)
+				last = time.Since(began) - time.Duration(burst.Load())
 			}
 		}
 		if last < 290*time.Millisecond || last > 410*time.Millisecond {
@@ -225,7 +227,7 @@ func TestRateDelays(t *testing.T) {
 			t.Errorf("a control frame waited %v for the rate", controlled)
 		}
 		near.SetRate(Rate{})
-		start = time.Now()
+		start := time.Now()
 		for i := range 100 {
 			near.WriteFrames(ipv4Header[:], [][]byte{udp(1, uint32(i), 1400)}, 0)
 		}

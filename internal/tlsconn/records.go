@@ -42,14 +42,27 @@ func (wouldBlock) Temporary() bool { return true }
 
 // Read is called by tls, by whoever reads.
 func (c *records) Read(b []byte) (n int, err error) {
-	b = b[:min(len(b), c.limit())]
 	if !c.batched.Load() {
-		n, err = c.sock.Stream.Read(b)
-	} else if n, err = c.sock.tryRead(b); n == 0 && err == nil {
+		n, err = c.sock.Stream.Read(b[:min(len(b), c.limit())])
+		c.pass(b[:n])
+		return n, err
+	}
+	// A header and its body at once, if both are here: each Read costs tls an allocation.
+	for whole := false; n < len(b) && !whole && err == nil; {
+		var k int
+		if k, err = c.sock.tryRead(b[n:min(len(b), n+c.limit())]); k == 0 {
+			break
+		}
+		whole = c.pass(b[n : n+k])
+		n += k
+	}
+	if n > 0 {
+		return n, nil // an error comes again
+	}
+	if err == nil {
 		err = errWouldBlock
 	}
-	c.pass(b[:n])
-	return n, err
+	return 0, err
 }
 
 // limit is how much tls may have before the next boundary is known.
@@ -60,8 +73,8 @@ func (c *records) limit() int {
 	return c.rest
 }
 
-// pass follows what tls is given.
-func (c *records) pass(b []byte) {
+// pass follows what tls is given, and reports whether that was the end of a record.
+func (c *records) pass(b []byte) (whole bool) {
 	if c.have < recordHeader {
 		c.have += copy(c.header[c.have:], b)
 		if c.have == recordHeader {
@@ -70,9 +83,10 @@ func (c *records) pass(b []byte) {
 	} else {
 		c.rest -= len(b)
 	}
-	if c.have == recordHeader && c.rest == 0 {
+	if whole = c.have == recordHeader && c.rest == 0; whole {
 		c.have = 0
 	}
+	return whole
 }
 
 // Write is called by tls, with one record: by who sends, and for KeyUpdates and alerts by who reads.
