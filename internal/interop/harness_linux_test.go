@@ -8,6 +8,7 @@ import (
 
 // TestHarness lets the two foreign peers talk to each other: what fails here is not this library's fault.
 func TestHarness(t *testing.T) {
+	t.Parallel()
 	NeedLinuxClient(t)
 	ns := netns.New(t)
 	se := StartSoftEther(t, ns)

@@ -36,6 +36,7 @@ func writeFile(t *testing.T, path, text string) string {
 
 // TestLinuxClient: Debian's sstpc and pppd dial examples/sstpd.
 func TestLinuxClient(t *testing.T) {
+	t.Parallel()
 	NeedLinuxClient(t)
 	Need(t, "openssl:openssl", "curl:curl")
 	ns := netns.New(t)

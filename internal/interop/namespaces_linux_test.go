@@ -12,6 +12,7 @@ import (
 
 // TestTwoNamespaces: examples/sstpd and examples/sstpc, each with a TUN device in a namespace of its own.
 func TestTwoNamespaces(t *testing.T) {
+	t.Parallel()
 	Need(t, "openssl:openssl", "curl:curl", "ping:iputils-ping")
 	ns, nc := netns.New(t), netns.New(t)
 	netns.Join(ns, "vs", "192.0.2.1/24", nc, "vc", "192.0.2.2/24")

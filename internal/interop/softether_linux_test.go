@@ -60,6 +60,7 @@ func dialSoftEther(t *testing.T, se *SoftEther, cfg *ppp.Config) (*ppp.Conn, err
 }
 
 func TestSoftEtherServer(t *testing.T) {
+	t.Parallel()
 	ns := netns.New(t)
 	se := StartSoftEther(t, ns)
 	url, hash := serveFile(t, ns, se.Tap, 20<<20)
