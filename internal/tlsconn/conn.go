@@ -25,7 +25,6 @@ import (
 type Conn struct {
 	tls *tls.Conn
 	raw *records
-	pre []byte // Unread
 }
 
 // Server makes the server's end of TLS over nc. config is cloned.
@@ -42,8 +41,7 @@ func newConn(nc net.Conn, config *tls.Config, side func(net.Conn, *tls.Config) *
 	return &Conn{tls: side(raw, config), raw: raw}
 }
 
-// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. It works as long as
-// neither Unread nor Batch was called.
+// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. Not after Batch.
 func (c *Conn) TLS() *tls.Conn { return c.tls }
 
 // HandshakeContext runs the handshake.
@@ -52,13 +50,8 @@ func (c *Conn) HandshakeContext(ctx context.Context) error { return c.tls.Handsh
 // ConnectionState is tls.Conn's; net/http asks for it.
 func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
-// Read returns what was unread, then reads. Not after Batch.
-func (c *Conn) Read(b []byte) (int, error) {
-	if len(c.pre) > 0 {
-		return c.unread(b), nil
-	}
-	return c.tls.Read(b)
-}
+// Read is tls.Conn's. Not after Batch.
+func (c *Conn) Read(b []byte) (int, error) { return c.tls.Read(b) }
 
 // Write waits until the socket has taken everything. Not after Batch.
 func (c *Conn) Write(b []byte) (int, error) { return c.tls.Write(b) }
@@ -84,17 +77,6 @@ func (c *Conn) Close() error {
 	return c.tls.Close()
 }
 
-// Unread puts b in front of what will be read: a preface was read with what follows it.
-func (c *Conn) Unread(b []byte) { c.pre = append(append([]byte(nil), b...), c.pre...) }
-
-func (c *Conn) unread(b []byte) int {
-	n := copy(b, c.pre)
-	if c.pre = c.pre[n:]; len(c.pre) == 0 {
-		c.pre = nil
-	}
-	return n
-}
-
 // Batch turns the connection over, once; nobody may be reading or writing.
 func (c *Conn) Batch() { c.raw.batch() }
 
@@ -103,18 +85,10 @@ func (c *Conn) Inline() bool { return c.raw.sock.write != nil }
 
 // Wait waits until there is something to read, and holds no buffer while it waits. It may be called when TryRead has
 // returned 0, nil. At the read deadline it returns os.ErrDeadlineExceeded.
-func (c *Conn) Wait() error {
-	if len(c.pre) > 0 {
-		return nil
-	}
-	return c.raw.sock.waitRead()
-}
+func (c *Conn) Wait() error { return c.raw.sock.waitRead() }
 
 // TryRead reads what is here, the rest of one record at most; 0, nil: nothing is, or not a whole record.
 func (c *Conn) TryRead(b []byte) (int, error) {
-	if len(c.pre) > 0 {
-		return c.unread(b), nil
-	}
 	n, err := c.tls.Read(b)
 	switch {
 	case err == nil:

@@ -116,9 +116,6 @@ func TestPrefaceAndWhatFollowsIt(t *testing.T) {
 		if _, err := io.ReadFull(server, got); err != nil || string(got) != "preface" {
 			t.Fatal(string(got), err)
 		}
-		part := make([]byte, 2)
-		io.ReadFull(server, part)
-		server.Unread(part)
 		server.Batch()
 		if !bytes.Equal(readAll(t, server), want) {
 			t.Error("lost what followed the preface")
