@@ -1,6 +1,7 @@
 // Package ppp implements the Point-to-Point Protocol in user space over any transport of frames: the link
-// control protocol (RFC 1661, RFC 1570), authentication by PAP (RFC 1334), CHAP (RFC 1994) and MS-CHAPv2 (RFC 2759),
-// IPCP (RFC 1332, RFC 1877) and IPV6CP (RFC 5072). There is no pppd and no kernel PPP behind it.
+// control protocol (RFC 1661, RFC 1570), authentication by PAP (RFC 1334), CHAP (RFC 1994), MS-CHAPv2 (RFC 2759) and,
+// with methods that others bring, EAP (RFC 3748), IPCP (RFC 1332, RFC 1877) and IPV6CP (RFC 5072). There is no pppd and
+// no kernel PPP behind it.
 //
 // [Client] and [Server] make the two ends of a link on a [FrameConn]. Open runs the phases, Serve hands the far side's
 // packets on and Write sends packets to it. A *Conn is a tunnel.Link without knowing the word. Package sstp makes
