@@ -40,7 +40,8 @@ type FrameConn interface {
 	// MaxFrame is the length of the largest frame that either direction carries, FF 03 and protocol included.
 	MaxFrame() int
 
-	// Close flushes what waits, for a second at most, and closes. ReadFrames then returns net.ErrClosed.
+	// Close flushes what waits, for a second at most, says the transport's own goodbye, within seconds, and closes.
+	// ReadFrames then returns net.ErrClosed. The goodbye may read: Close ends what ReadFrames has lent.
 	Close() error
 }
 

@@ -64,7 +64,7 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s: %v", tt.in, got)
 		}
 	}
-	if source(netip.Addr{}) != source(netip.Addr{}) {
-		t.Error("connections without an address are not one source")
+	if p := source(netip.Addr{}); p != (netip.Prefix{}) {
+		t.Errorf("connections without an address: %v", p)
 	}
 }

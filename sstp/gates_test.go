@@ -116,8 +116,8 @@ func TestReplayOnAnotherConnection(t *testing.T) {
 		if se := statusOf(err); se.Status != StatusValueNotSupported {
 			t.Errorf("replay: %v", err)
 		}
-		if st := ts.Stats(); st.Opened != 1 || st.Sessions != 1 {
-			t.Errorf("%+v", st)
+		if !until(10*time.Second, func() bool { st := ts.Stats(); return st.Opened == 1 && st.Sessions == 1 && st.Pending == 0 }) {
+			t.Errorf("%+v", ts.Stats())
 		}
 		c.Close()
 		<-ended

@@ -13,20 +13,37 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// A Server serves SSTP. Set TLSConfig, PPP and Handler; the rest may be zero.
+// A Server serves SSTP. Set TLSConfig, PPP and Handler; the rest may be zero. It must not be copied once it serves.
 type Server struct {
-	Addr      string      // for ListenAndServe; "" means ":443"
-	TLSConfig *tls.Config // cloned; session tickets are off in the clone; nil: Serve's connections are past TLS
+	Addr string // for ListenAndServe; "" means ":443"
 
-	// CertHashes returns the hashes, SHA-1 or SHA-256, of what a TLS front may have served for this call. It is needed
-	// when TLSConfig is nil and ignored otherwise.
+	// TLSConfig is cloned. In the clone session tickets are off, since a client binds to the certificate that its
+	// connection was served, and a resumed one is served none; MinVersion is TLS 1.2 where it says nothing; NextProtos
+	// are "http/1.1" where there are none. Certificates may change while the Server runs, by GetCertificate.
+	//
+	// RouterOS speaks the CBC suites alone; Go offers them only where CipherSuites lists them:
+	// TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_RSA_WITH_AES_256_CBC_SHA and
+	// TLS_RSA_WITH_AES_128_CBC_SHA, with an RSA certificate and beside the suites of everybody else.
+	//
+	// nil means that TLS has ended in front of the connections that Serve accepts.
+	TLSConfig *tls.Config
+
+	// CertHashes returns the hashes, SHA-1 or SHA-256 or both, of the certificates that a TLS front may have served for
+	// this call, old and new ones while they change. It is needed when TLSConfig is nil and ignored otherwise.
 	CertHashes func(call *ppp.Call) [][]byte
-	PlainFrom  []netip.Prefix // who may connect when TLSConfig is nil; nil means loopback
 
-	PPP     *ppp.Config // must have an Authenticator, a ForCall, or NoAuth
-	Handler ppp.Handler // has each session once its link is open
+	// PlainFrom lists who may connect when TLSConfig is nil, as the socket has it: the front, whatever a PROXY header
+	// says. nil means loopback.
+	PlainFrom []netip.Prefix
 
-	HandshakeTimeout   time.Duration // TLS and HTTP; 0 means 15 seconds
+	PPP *ppp.Config // must have an Authenticator, a ForCall, or NoAuth
+
+	// Handler has each session once its link is open, on the session's goroutine. Its ctx ends with the session, and when
+	// Shutdown or Close begins (the cause is ErrServerClosed then); it has BaseContext's values. When it returns, the
+	// session ends.
+	Handler ppp.Handler
+
+	HandshakeTimeout   time.Duration // from accept until TLS and HTTP are through; 0 means 15 seconds
 	NegotiationTimeout time.Duration // [MS-SSTP] 3.3.2.1, started when HTTP is through and at the Call Connect Request; 0 means 1 minute
 	EstablishTimeout   time.Duration // from accept to open link, an Authenticator's time included; 0 means 150 seconds
 	Hello              time.Duration // silence before an Echo Request; 0 means 1 minute

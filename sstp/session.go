@@ -125,8 +125,12 @@ func (x *session) locate() error {
 	}
 	if x.server.TLSConfig == nil {
 		// The socket's other end is the front that ended TLS; what a PROXY header says is its client.
-		if a := socketPeer(x.nc); !plainAllowed(x.server.PlainFrom, a) {
-			return fmt.Errorf("%w: no TLS, and %v is not in PlainFrom", errRefused, a)
+		front := socketPeer(x.nc)
+		if !plainAllowed(x.server.PlainFrom, front) {
+			return fmt.Errorf("%w: no TLS, and %v is not in PlainFrom", errRefused, front)
+		}
+		if front == x.call.Remote.Addr() {
+			return nil // a front that does not tell its clients apart is all of them: no one source
 		}
 	}
 	return x.server.locate(x, x.call.Remote.Addr())

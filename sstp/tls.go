@@ -16,7 +16,6 @@ func serverTLS(user *tls.Config, leaf *[]byte) *tls.Config {
 	c := user.Clone()
 	c.SessionTicketsDisabled = true
 	c.DynamicRecordSizingDisabled = true // packets come in batches: small first records only cost
-	c.NameToCertificate = nil            //nolint:staticcheck // see above
 	if c.MinVersion == 0 {
 		c.MinVersion = tls.VersionTLS12
 	}
