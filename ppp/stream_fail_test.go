@@ -344,6 +344,64 @@ func TestFramesInAnyPieces(t *testing.T) {
 	}
 }
 
+// TestFramesOfAllSizes: very many small ones are more than a batch, parts of large ones more than the small buffer.
+func TestFramesOfAllSizes(t *testing.T) {
+	for _, size := range []int{32, 60000} {
+		for _, piece := range []int{10001, 1 << 20} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := memPair(1 << 20)
+				s := NewStream(b, largeFraming{})
+				frames := 600000 / size
+				var line []byte
+				for i := range frames {
+					line = largeFraming{}.AppendFrame(line, ipv4Header[:], udp(1, uint32(i), size))
+				}
+				go func() {
+					for p := line; len(p) > 0; {
+						n := min(piece, len(p))
+						a.Write(p[:n])
+						p = p[n:]
+						synctest.Wait()
+					}
+					a.Close()
+				}()
+				for want := 0; ; {
+					fs, err := s.ReadFrames()
+					for _, f := range fs {
+						if got := int(binary.BigEndian.Uint32(f[headerLen+28:])); got != want || len(f) != headerLen+size {
+							t.Fatalf("frame %d of %d bytes comes instead of %d", got, len(f), want)
+						}
+						want++
+					}
+					if err != nil {
+						if err != io.EOF || want != frames {
+							t.Errorf("%v after %d frames", err, want)
+						}
+						break
+					}
+				}
+				s.Close()
+				wantBuffersBack(t)
+			})
+		}
+	}
+}
+
+type largeFraming struct{ lengthFraming }
+
+func (largeFraming) NextFrame(b []byte) ([]byte, int, error) {
+	if len(b) < 2 {
+		return nil, 0, nil
+	}
+	n := 2 + int(binary.BigEndian.Uint16(b))
+	if len(b) < n {
+		return nil, 0, nil
+	}
+	return b[2:n], n, nil
+}
+
+func (largeFraming) MaxFrame() int { return 2 + 65535 }
+
 // TestFrameThatNeverEnds: a framing that asks for more than its largest frame does not fill memory.
 func TestFrameThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

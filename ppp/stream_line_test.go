@@ -184,7 +184,7 @@ func TestRateDelays(t *testing.T) {
 		a, b := memPair(1 << 20)
 		near, far := NewStream(a, lengthFraming{}), NewStream(b, lengthFraming{})
 		near.SetRate(Rate{Bits: 8 * 14000, Burst: 14000}) // ten packets a second
-		var burst atomic.Int64 // when it began
+		var burst atomic.Int64                            // when it began
 		began := time.Now()
 		const packets = 40
 		go func() {

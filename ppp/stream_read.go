@@ -70,7 +70,7 @@ func (s *Stream) ReadFrames() ([][]byte, error) {
 // drain reads what is here.
 func (s *Stream) drain() error {
 	rd := &s.rd
-	rd.borrow()
+	rd.borrow(s.framing.MaxFrame())
 	for rd.w < len(rd.buf.B) {
 		n, err := s.conn.TryRead(rd.buf.B[rd.w:])
 		rd.w += n
@@ -136,8 +136,8 @@ func (rd *reader) reclaim() {
 	bufpool.Poison(rd.buf.B[:rd.r])
 }
 
-// borrow gets a buffer that has room.
-func (rd *reader) borrow() {
+// borrow gets a buffer that has room for the rest of a frame. Nothing is lent.
+func (rd *reader) borrow(frame int) {
 	switch {
 	case rd.buf == nil:
 		rd.buf = readBuffers.Get()
@@ -147,7 +147,7 @@ func (rd *reader) borrow() {
 			rd.tail.Free()
 			rd.tail = nil
 		}
-	case rd.r > 0: // nothing is lent, and what is left is less than a frame, or many small ones
+	case rd.w-rd.r < frame: // else there is a whole one
 		rd.w = copy(rd.buf.B, rd.buf.B[rd.r:rd.w])
 		rd.r = 0
 	}
