@@ -192,12 +192,20 @@ func (c *Conn) Info() Info {
 
 // Stats returns the counters; it may be called at any time, also after the end.
 func (c *Conn) Stats() Stats {
+	// What a transport's queue has taken and dropped later was counted as sent: ask for it first.
+	var dropped, bytes uint64
+	if q, ok := c.fc.(dropper); ok {
+		dropped, bytes = q.Dropped()
+	}
 	return Stats{
 		RxPackets: c.rxPkts.Load(), RxBytes: c.rxBytes.Load(),
-		TxPackets: c.txPkts.Load(), TxBytes: c.txBytes.Load(),
-		RxDropped: c.rxDrops.Load(), TxDropped: c.txDrops.Load(),
+		TxPackets: sub(c.txPkts.Load(), dropped), TxBytes: sub(c.txBytes.Load(), bytes),
+		RxDropped: c.rxDrops.Load(), TxDropped: c.txDrops.Load() + dropped,
 	}
 }
+
+// sub is a-b: a sender counts when WriteFrames has returned, so b may be ahead.
+func sub(a, b uint64) uint64 { return a - min(a, b) }
 
 // Grant returns what the far side was given, without its keys; nil if this end did not authenticate it.
 func (c *Conn) Grant() *Grant { return c.grant.Load() }

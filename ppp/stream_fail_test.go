@@ -445,3 +445,26 @@ func TestLentFramesAreSpoiled(t *testing.T) {
 }
 
 var _ FrameConn = (*Stream)(nil)
+
+// TestStatsCountWhatAQueueDrops: a packet that the queue took and dropped is not counted as sent.
+func TestStatsCountWhatAQueueDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memPair(16 << 10)
+		c := Client(NewStream(a, lengthFraming{}), Call{Tunnel: "test", Verified: true}, &Config{})
+		s := Server(NewStream(b, lengthFraming{}), Call{Tunnel: "test"}, &Config{NoAuth: true, Addr: serverAddr, Pool: &onePool{addr: clientAddr}})
+		openBoth(t, c, s)
+		const packets = 3000
+		for i := range packets {
+			if n, err := c.Write([][]byte{udp(1, uint32(i), 1400)}, 0); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		st := c.Stats()
+		if st.TxDropped == 0 || st.TxPackets+st.TxDropped != packets || st.TxBytes != 1400*st.TxPackets {
+			t.Errorf("%+v", st)
+		}
+		c.Close()
+		s.Close()
+		synctest.Wait()
+	})
+}

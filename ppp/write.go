@@ -21,6 +21,11 @@ type egress struct {
 // A rated is a FrameConn that delays packets to a rate. Others only drop.
 type rated interface{ SetRate(r Rate) }
 
+// A dropper is a FrameConn whose queue drops packets that it has taken.
+type dropper interface {
+	Dropped() (packets, bytes uint64)
+}
+
 // publish tells Write what may be sent.
 func (c *Conn) publish() {
 	if c.phase != phaseOpen {

@@ -32,6 +32,7 @@ type frameStream interface {
 	WriteRaw(packet []byte) error // a packet that is framed already, in order with WriteControl
 	SetReadDeadline(t time.Time) error
 	SetRate(r ppp.Rate)
+	Dropped() (packets, bytes uint64)
 	Trust() // a longer write deadline
 	Close() error
 }
@@ -178,6 +179,9 @@ func (c *conn) WriteControl(frame []byte) error {
 
 // SetRate delays what is sent to a rate; package ppp looks for this method.
 func (c *conn) SetRate(r ppp.Rate) { c.stream.SetRate(r) }
+
+// Dropped counts what was taken and then dropped; package ppp looks for this method.
+func (c *conn) Dropped() (packets, bytes uint64) { return c.stream.Dropped() }
 
 // SetReadDeadline implements ppp.FrameConn. What it sets stays set until it is called again: a deadline in the past
 // wakes R also when R is about to arm one of SSTP's own.

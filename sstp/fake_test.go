@@ -117,7 +117,9 @@ func (f *fakeStream) SetReadDeadline(t time.Time) error {
 }
 
 func (f *fakeStream) SetRate(ppp.Rate) {}
-func (f *fakeStream) Trust()           {}
+
+func (f *fakeStream) Dropped() (packets, bytes uint64) { return 0, 0 }
+func (f *fakeStream) Trust()                           {}
 
 func (f *fakeStream) Close() error {
 	f.change(func() { f.closed = true })
