@@ -463,8 +463,11 @@ func TestStatsCountWhatAQueueDrops(t *testing.T) {
 		if st.TxDropped == 0 || st.TxPackets+st.TxDropped != packets || st.TxBytes != 1400*st.TxPackets {
 			t.Errorf("%+v", st)
 		}
-		c.Close()
-		s.Close()
-		synctest.Wait()
+		for _, end := range []*Conn{c, s} {
+			end.Close()
+			<-end.Context().Done()
+			end.fc.ReadFrames() // gives back what R had
+		}
+		wantBuffersBack(t)
 	})
 }
