@@ -189,7 +189,9 @@ func windowsCompressed(t *testing.T) {
 
 // windowsTLS12: Windows 10 takes TLS 1.2 with an RSA certificate and ECDHE-GCM.
 func windowsTLS12(t *testing.T) {
-	s := serve(t, func(s *sstp.Server) { s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{peer.RSACertificate()}} })
+	s := serve(t, func(s *sstp.Server) {
+		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{peer.RSACertificate()}}
+	})
 	config := s.config.Clone()
 	config.MaxVersion = tls.VersionTLS12
 	config.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}
@@ -202,7 +204,9 @@ func windowsTLS12(t *testing.T) {
 
 // windows7: TLS 1.0 is below the floor: refused, and the next client is served.
 func windows7(t *testing.T) {
-	s := serve(t, func(s *sstp.Server) { s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{peer.RSACertificate()}} })
+	s := serve(t, func(s *sstp.Server) {
+		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{peer.RSACertificate()}}
+	})
 	config := s.config.Clone()
 	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 	nc := s.conn()
