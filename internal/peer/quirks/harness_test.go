@@ -143,18 +143,6 @@ func (s *served) link() *ppp.Conn {
 	return nil
 }
 
-// ended waits for a session to end.
-func (s *served) ended() error {
-	s.t.Helper()
-	select {
-	case err := <-s.ends:
-		return err
-	case <-time.After(peer.Patience):
-		s.t.Fatal("the session did not end")
-	}
-	return nil
-}
-
 // packet waits for an IP packet to get through the server.
 func (s *served) packet() []byte {
 	s.t.Helper()

@@ -133,6 +133,7 @@ func edgeTunnel(t *testing.T) {
 		t.Errorf("it took %v more", d)
 	}
 	s.none()
+	time.Sleep(time.Second)
 	if st := s.Config.Stats(); st.Opened != 0 || st.Pending != 0 {
 		t.Errorf("%+v", st)
 	}

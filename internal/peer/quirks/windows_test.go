@@ -216,6 +216,7 @@ func windows7(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	s.dial(nil).Connect()
+	time.Sleep(time.Second)
 	if st := s.Config.Stats(); st.HandshakeFailed != 1 {
 		t.Errorf("%+v", st)
 	}
