@@ -24,6 +24,7 @@ func TestPastDeadlineFailsBufferedRead(t *testing.T) {
 	b.SetReadDeadline(time.Unix(1, 0))
 	_, err := b.Read(make([]byte, 1))
 	var ne net.Error
+	//lint:ignore SA1019 crypto/tls goes on only after an error that says so
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() || !ne.Temporary() {
 		t.Fatalf("%v", err)
 	}
@@ -111,4 +112,116 @@ func TestNthOperationFails(t *testing.T) {
 	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
 	}
+}
+
+func TestTryReadAndWaitRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(0)
+		buf := make([]byte, 10)
+		if n, err := b.TryRead(buf); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		b.SetReadDeadline(time.Now().Add(time.Second))
+		if err := b.WaitRead(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		a.Write([]byte("x"))
+		if err := b.WaitRead(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a past deadline, with data here: %v", err)
+		}
+		if n, err := b.TryRead(buf); n != 1 || err != nil {
+			t.Fatalf("without waiting, a deadline does not matter: %d, %v", n, err)
+		}
+		b.SetReadDeadline(time.Time{})
+		go func() {
+			time.Sleep(time.Second)
+			a.Close()
+		}()
+		if err := b.WaitRead(); err != io.EOF {
+			t.Fatal(err)
+		}
+		if n, err := b.TryRead(buf); n != 0 || err != io.EOF {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+func TestWaitWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(10)
+		if err := a.WaitWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := a.TryWrite(make([]byte, 20)); n != 10 || err != nil {
+			t.Fatal(n, err)
+		}
+		a.SetWriteDeadline(time.Now().Add(time.Second))
+		if err := a.WaitWrite(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		a.SetWriteDeadline(time.Time{})
+		go func() {
+			time.Sleep(time.Second)
+			b.TryRead(make([]byte, 1))
+			time.Sleep(time.Second)
+			b.Close()
+		}()
+		if err := a.WaitWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := a.TryWrite(make([]byte, 20)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := a.WaitWrite(); !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := pipe(10)
+		a.SetWriteDeadline(time.Now().Add(time.Second))
+		if n, err := a.Write(make([]byte, 20)); n != 10 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+func TestListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Listen(netip.MustParseAddrPort("192.0.2.2:443"))
+		from := netip.MustParseAddrPort("198.51.100.7:5000")
+		accepted := make(chan net.Conn, 2)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					close(accepted)
+					return
+				}
+				accepted <- c
+			}
+		}()
+		near, err := l.DialFrom(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := <-accepted
+		if far.RemoteAddr().String() != from.String() || near.RemoteAddr().String() != l.Addr().String() {
+			t.Error(far.RemoteAddr(), near.RemoteAddr())
+		}
+		near.Write([]byte("lost"))
+		l.Cut()
+		if _, err := far.Read(make([]byte, 4)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Error(err)
+		}
+		l.Close()
+		if _, ok := <-accepted; ok {
+			t.Error("accepted after Close")
+		}
+		if _, err := l.Dial(t.Context(), "tcp", ""); !errors.Is(err, ErrRefused) {
+			t.Error(err)
+		}
+	})
 }
