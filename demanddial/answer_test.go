@@ -1,0 +1,168 @@
+package demanddial
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dialway/dialway/tunnel"
+)
+
+type linkType = tunnel.Link
+
+// answered makes the far side call.
+func (b *bench) answered(t *testing.T) (*near, *end, chan error) {
+	t.Helper()
+	return b.answeredAs("99999999")
+}
+
+func (b *bench) answeredAs(id string) (*near, *end, chan error) {
+	l, e := newLink(id)
+	done := make(chan error, 1)
+	go func() { done <- b.Interface.Answer(context.Background(), l) }()
+	synctest.Wait()
+	return l, e, done
+}
+
+func TestAnAnsweredCallIsTheInterface(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) {
+			i.Attempts = 1
+			i.Routes = append(i.Routes, Route{Prefix: netip.MustParsePrefix("172.16.9.0/24"), Connected: true})
+		})
+		account := netip.MustParseAddr("10.2.0.3")
+		b.far.set(busy)
+		b.write(1)
+		b.want(Unreachable, DialFailed)
+		if b.table.Lookup(netip.MustParseAddr("172.16.9.1")) != nil {
+			t.Error("a route for connected times is there before")
+		}
+		l, e, done := b.answered(t)
+		b.want(Up, 0)
+		if !slices.Contains(l.expect, newYork) {
+			t.Errorf("expects %v", l.expect)
+		}
+		for _, a := range []netip.Addr{account, netip.MustParseAddr("172.16.9.1")} {
+			if b.table.Lookup(a) != tunnel.PacketWriter(b.Interface) {
+				t.Errorf("%v is not routed", a)
+			}
+		}
+		b.write(2)
+		if got := e.numbers(); !slices.Equal(got, []byte{2}) {
+			t.Errorf("%v", got)
+		}
+		if st := b.Status(); st.Answered != 1 || st.Peer != "" || st.Err != nil {
+			t.Errorf("%+v", st)
+		}
+		sleep(time.Hour) // the caller's idle time-out, not this end's
+		b.want(Up, 0)
+		e.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		b.want(Down, 0) // and the lock-out is forgotten
+		for _, a := range []netip.Addr{account, netip.MustParseAddr("172.16.9.1")} {
+			if b.table.Lookup(a) != nil {
+				t.Errorf("%v is still routed", a)
+			}
+		}
+	})
+}
+
+func TestAnsweredIdle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) { i.AnsweredIdle = time.Minute })
+		_, _, done := b.answered(t)
+		sleep(59 * time.Second)
+		b.want(Up, 0)
+		sleep(time.Second)
+		b.want(Down, 0)
+		<-done
+	})
+}
+
+func TestACallOfWhatOnlyCallsIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) { i.NoAnswer = true })
+		l, _, done := b.answered(t)
+		var r *RefusedError
+		if err := <-done; !errors.As(err, &r) || !r.Router || !l.closed() {
+			t.Error(err)
+		}
+		b.want(Down, 0)
+	})
+}
+
+func TestAnswerEndsWithItsContextAndWithServe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, nil)
+		l, _ := newLink("")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Answer(ctx, l) }()
+		b.want(Up, 0)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		b.want(Down, 0)
+		_, _, over := b.answered(t)
+		b.want(Up, 0)
+		b.stop()
+		if err := <-over; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnswerWaitsForServe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		_, _, done := b.answered(t)
+		b.start()
+		b.want(Up, 0)
+		l, _ := newLink("")
+		b.stop()
+		<-done
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Answer(ctx, l); !errors.Is(err, context.DeadlineExceeded) || !l.closed() {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASecondCallInTheSameDirectionReplacesTheFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, nil)
+		first, _, done := b.answeredAs("1")
+		second, e, _ := b.answeredAs("2")
+		if err := <-done; err == nil || !first.closed() || second.closed() {
+			t.Errorf("%v", err)
+		}
+		b.want(Up, 0)
+		b.write(1)
+		if got := e.numbers(); !slices.Equal(got, []byte{1}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestDialledAndAnsweredLongAfterIsNoCrossing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) { i.Name, i.User = "zz", "aa" }) // of calls that cross the dialled one would stay
+		b.write(1)
+		dialled := b.far.last().near
+		sleep(2 * time.Minute) // the far side has lost its link, and calls
+		l, _, _ := b.answered(t)
+		b.want(Up, 0)
+		if !dialled.closed() || l.closed() {
+			t.Error("the old link stays")
+		}
+	})
+}
