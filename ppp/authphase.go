@@ -35,7 +35,7 @@ type authState struct {
 // forget prepares for another authentication on the same link, which a transport that does not bind may have.
 func (s *authState) forget() {
 	s.verifier, s.prover, s.granted, s.proved = nil, nil, false, false
-	s.sendKey, s.recvKey, s.next, s.asked = nil, nil, nil, nil
+	s.sendKey, s.recvKey, s.next = nil, nil, nil
 	s.round++
 	if s.stop != nil {
 		s.stop()

@@ -45,13 +45,11 @@ func TestAckMustRepeatTheRequest(t *testing.T) {
 		f.answer(protoLCP, codeConfigureNak, p.id+1, optMRU, 4, 5, 0xdc)                                         // another id
 		f.answer(protoLCP, codeConfigureReject, p.id, optMRU, 9)                                                 // no list
 		f.answer(protoLCP, codeConfigureAck, p.id, append(p.data[len(p.data)-6:], p.data[:len(p.data)-6]...)...) // another order
-		synctest.Wait()
-		if s := c.lcp.state; s != stateReqSent {
+		if s := stateOf(c); s != stateReqSent {
 			t.Errorf("state %v", s)
 		}
 		f.answer(protoLCP, codeConfigureAck, p.id, f.wait(protoLCP, codeConfigureRequest).data...)
-		synctest.Wait()
-		if s := c.lcp.state; s != stateAckRcvd {
+		if s := stateOf(c); s != stateAckRcvd {
 			t.Errorf("state %v", s)
 		}
 		c.Close()
@@ -186,7 +184,7 @@ func TestCodeReject(t *testing.T) {
 		// The peer rejects what can be lived without (RXJ+), then what cannot (RXJ-).
 		f.send(protoLCP, codeCodeReject, codeIdentification, 1, 0, 4)
 		f.silent(time.Second)
-		if !c.lcp.opened() {
+		if stateOf(c) != stateOpened {
 			t.Error("RXJ+ has closed the link")
 		}
 		f.send(protoLCP, codeCodeReject, codeConfigureRequest, 1, 0, 4)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -215,4 +216,12 @@ func ready(t *testing.T, config *Config) (f *far, c *Conn, packets chan []byte, 
 // A fixed Authenticator says the same to everybody.
 func says(g *Grant, err error) Authenticator {
 	return AuthenticatorFunc(func(context.Context, *AuthRequest) (*Grant, error) { return g, err })
+}
+
+// stateOf is the state of LCP once R waits.
+func stateOf(c *Conn) fsmState {
+	synctest.Wait()
+	s := c.lcp.state
+	c.poke() // what R does next is behind this
+	return s
 }

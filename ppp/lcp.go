@@ -65,13 +65,9 @@ func (l *lcp) init(c *Conn) {
 	l.newMagic()
 }
 
-// restart forgets what an earlier negotiation agreed. What this end offers is made anew: nothing weaker than what it
-// has proved itself by.
-func (l *lcp) restart() {
-	l.forget()
-	l.demanding, l.dropped = 0, false
-	l.offered = l.c.offers()
-}
+// restart begins this end's side of a negotiation anew. The peer's stays: it may be the request of the peer that has
+// brought LCP down, and been examined.
+func (l *lcp) restart() { l.demanding, l.dropped = 0, false }
 
 func (l *lcp) newMagic() {
 	for l.magic = 0; l.magic == 0; {
@@ -112,7 +108,11 @@ func (l *lcp) request(b []byte) []byte {
 }
 
 func (l *lcp) check(list []byte, a *answer) {
-	l.forget()
+	// A request is whole: what an earlier one said is forgotten. This end offers nothing weaker than what it has proved
+	// itself by before.
+	l.peerMRU, l.peerMagic, l.proving = defaultMRU, 0, NoProtocol
+	l.c.auth.asked = nil
+	l.offered = l.c.offers()
 	for o := range a.options(list) {
 		switch {
 		case o.typ == optMRU && len(o.val) == 2:
@@ -133,11 +133,6 @@ func (l *lcp) check(list []byte, a *answer) {
 	}
 }
 
-// forget forgets what an earlier request of the peer said; a request is whole.
-func (l *lcp) forget() {
-	l.peerMRU, l.peerMagic, l.proving = defaultMRU, 0, NoProtocol
-}
-
 // checkAuth examines what the peer demands of this end: a Nak names what this end would rather do (RFC 1661 section
 // 6.2), a Reject says that it has nothing to say for itself.
 func (l *lcp) checkAuth(o option, a *answer) {
@@ -145,7 +140,6 @@ func (l *lcp) checkAuth(o option, a *answer) {
 	switch {
 	case slices.Contains(l.offered, p):
 		l.proving = p
-		l.c.auth.asked = nil
 	case len(l.offered) > 0:
 		l.c.noteAsked(o.val)
 		a.nak(o, authValue(l.offered[0]))
