@@ -94,7 +94,7 @@ func (s *Stream) WriteRaw(b []byte) error {
 // sendControl sends what is in control, or leaves it to W; mu is held.
 func (s *Stream) sendControl() error {
 	if s.mustWait() || !s.conn.Inline() {
-		if len(s.control) > maxControlWaiting {
+		if !mayWaitControl(len(s.control)) {
 			return s.failLocked(ErrPeerStalled)
 		}
 		s.start()
