@@ -74,7 +74,7 @@ type msSuccess struct {
 }
 
 func parseMSSuccess(data []byte) (s msSuccess) {
-	for key, value := range msFields(data) {
+	for key, value := range mschap.Fields(data) {
 		switch key {
 		case 'S':
 			s.proof, s.hasProof = mschap.ParseProof(value)
@@ -102,14 +102,14 @@ type msFailure struct {
 }
 
 func parseMSFailure(data []byte) (f msFailure) {
-	for key, value := range msFields(data) {
+	for key, value := range mschap.Fields(data) {
 		switch key {
 		case 'E':
 			f.code, _ = strconv.Atoi(value)
 		case 'R':
 			f.retry = value == "1"
 		case 'C':
-			hex.Decode(f.challenge[:], []byte(value)) // 32 digits: msFields looked
+			hex.Decode(f.challenge[:], []byte(value)) // 32 digits: Fields looked
 			f.hasChallenge = true
 		case 'V':
 			f.version, _ = strconv.Atoi(value)
@@ -130,62 +130,4 @@ func (f *msFailure) append(b []byte) []byte {
 	b = append(b, strings.ToUpper(hex.EncodeToString(f.challenge[:]))...)
 	b = strconv.AppendInt(append(b, " V="...), int64(f.version), 10)
 	return append(append(b, " M="...), clip(f.message, maxMessage)...)
-}
-
-// msFields gives the fields of a message in whatever order they stand, each once, the first one counts. The text of M
-// may have blanks: it ends with the packet, or where a field begins that has not been seen and is well formed.
-func msFields(data []byte) func(yield func(key byte, value string) bool) {
-	return func(yield func(key byte, value string) bool) {
-		var seen [256]bool
-		s := string(data)
-		for s != "" {
-			var token string
-			token, rest, _ := strings.Cut(s, " ")
-			if len(token) < 2 || token[1] != '=' || seen[token[0]] || !msFieldOK(token[0], token[2:]) {
-				s = rest
-				continue
-			}
-			key, value := token[0], token[2:]
-			seen[key] = true
-			if key == 'M' {
-				value, rest = msText(s[2:], &seen)
-			}
-			if !yield(key, value) {
-				return
-			}
-			s = rest
-		}
-	}
-}
-
-// msText splits the text of M from fields behind it.
-func msText(s string, seen *[256]bool) (text, rest string) {
-	for i := 0; i < len(s); i++ {
-		if s[i] != ' ' {
-			continue
-		}
-		token, _, _ := strings.Cut(s[i+1:], " ")
-		if len(token) > 2 && token[1] == '=' && token[0] != 'M' && !seen[token[0]] && msFieldOK(token[0], token[2:]) {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
-}
-
-// msFieldOK reports whether a value has the form of its field. S is judged by its reader: a Success without a good one
-// must fail, not look as if it had none.
-func msFieldOK(key byte, value string) bool {
-	switch key {
-	case 'S', 'M':
-		return true
-	case 'R':
-		return value == "0" || value == "1"
-	case 'C':
-		_, err := hex.DecodeString(value)
-		return len(value) == 2*msChallengeLen && err == nil
-	case 'E', 'V':
-		_, err := strconv.ParseUint(value, 10, 16)
-		return err == nil
-	}
-	return false
 }
