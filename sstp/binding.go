@@ -90,7 +90,7 @@ type candidate struct {
 // The second candidate is what pppd 2.4 and sstp-client make of an EAP-TLS session: pppd's variables hold 16 bytes of
 // each key. Both are keys of this session that nobody else has, so either binds it.
 func serverHLAKs(send, recv []byte) ([]candidate, error) {
-	if !keysComplete(send, recv) {
+	if !keysComplete(recv, send) {
 		return nil, &BindingError{Part: "no keys"}
 	}
 	if len(recv) == 0 {

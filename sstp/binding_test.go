@@ -106,6 +106,7 @@ func TestKeysFailClosed(t *testing.T) {
 		{"zeros", zero, zero},
 		{"zeros to send", zero, key},
 		{"zeros to receive", key, zero},
+		{"a long key of zeros", make([]byte, 32), make([]byte, 32)},
 	} {
 		var be *BindingError
 		if _, err := serverHLAKs(tt.send, tt.recv); !errors.As(err, &be) || be.Part != "no keys" {
@@ -114,6 +115,25 @@ func TestKeysFailClosed(t *testing.T) {
 		if _, err := clientHLAK(tt.send, tt.recv); !errors.As(err, &be) || be.Part != "no keys" {
 			t.Errorf("client, %s: %v", tt.name, err)
 		}
+	}
+}
+
+// EAP-MSCHAPv2's keys: 32 bytes, and then zeros.
+func TestKeysOfEAPMSCHAPv2(t *testing.T) {
+	key, zero := bytes.Repeat([]byte{1}, 32), make([]byte, 32)
+	k, err := clientHLAK(key, zero)
+	if err != nil || !bytes.Equal(k[:], key) {
+		t.Errorf("client: %x, %v", k, err)
+	}
+	cs, err := serverHLAKs(zero, key)
+	if err != nil || cs[0].hlak != k {
+		t.Errorf("server: %v, %v", cs, err)
+	}
+	if _, err := clientHLAK(zero, key); err == nil {
+		t.Error("a client binds with zeros")
+	}
+	if _, err := serverHLAKs(key, zero); err == nil {
+		t.Error("a server binds with zeros")
 	}
 }
 

@@ -48,14 +48,15 @@ func macHolds(want, got []byte) bool {
 	return len(want) != 0 && subtle.ConstantTimeCompare(want, got) == 1
 }
 
-// keysComplete says whether keys may bind: none at all, for a method that yields none, or both and not zero. Half a
-// pair, or zeros from a method that should have yielded keys, would bind with what everybody knows.
+// keysComplete says whether keys may bind: none at all, for a method that yields none, or both, the client's sending key
+// (first) not zero. Half a pair, or zeros from a method that should have yielded keys, would bind with what everybody
+// knows. The other key may be zero where the first fills an HLAK alone: EAP-MSCHAPv2's master session key ends in zeros.
 // Test: TestKeysFailClosed.
-func keysComplete(send, recv []byte) bool {
-	if len(send) == 0 && len(recv) == 0 {
+func keysComplete(first, second []byte) bool {
+	if len(first) == 0 && len(second) == 0 {
 		return true
 	}
-	return len(send) != 0 && len(recv) != 0 && !allZero(send) && !allZero(recv)
+	return len(first) != 0 && len(second) != 0 && !allZero(first) && (len(first) >= hlakLen || !allZero(second))
 }
 
 func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
