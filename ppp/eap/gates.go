@@ -1,0 +1,66 @@
+package eap
+
+import (
+	"crypto/subtle"
+	"strings"
+
+	"github.com/dialway/dialway/ppp"
+)
+
+// The gates: every predicate that keeps somebody out. Each names the test that fails without it.
+
+// staysShort: a conversation ends, whatever the far side does. Test: TestConversationIsBounded.
+func staysShort(rounds, bytes int) bool { return rounds <= maxRounds && bytes <= maxBytes }
+
+// mayDecide: the Grant of a method that the peer has refused counts for nothing. Test: TestRefusedMethodGrantsNothing.
+func mayDecide(refused bool) bool { return !refused }
+
+// proofHolds: a peer goes on only with a server that proves, too, that it knows the password (RFC 2759 section 5).
+// Test: TestPeerVerifiesProof.
+func proofHolds(got, want [20]byte) bool { return subtle.ConstantTimeCompare(got[:], want[:]) == 1 }
+
+// acknowledged: keys count only when the peer has said that the server's proof satisfied it. Test: TestProofRefused.
+func acknowledged(c msCode) bool { return c == msSuccess }
+
+// mayTryAgain: guesses in one conversation are counted, whatever who knows the accounts says. attempt is that which
+// failed, from 1. Test: TestRetriesLimited.
+func mayTryAgain(attempt, retries int) bool {
+	switch {
+	case retries < 0:
+		return false
+	case retries == 0:
+		retries = 2 // as RRAS
+	}
+	return attempt <= retries
+}
+
+// mayChange: a new password is taken only where one was asked for (RFC 2759 section 7). Test: TestChangeUnasked.
+func mayChange(asked bool) bool { return asked }
+
+// mayRespond: where a new password was asked for, the old one is no answer. Test: TestExpiredPasswordNotTriedAgain.
+func mayRespond(expired bool) bool { return !expired }
+
+// missingKeys names what a Grant for MS-CHAPv2 lacks: a link never binds with zeros where keys could be. Empty: nothing.
+// Test: TestGrantWithoutKeysRefused.
+func missingKeys(g *ppp.Grant) string {
+	var missing []string
+	if g.Proof == [20]byte{} {
+		missing = append(missing, "Proof (RADIUS MS-CHAP2-Success)")
+	}
+	if !isKey(g.RecvKey) {
+		missing = append(missing, "RecvKey (RADIUS MS-MPPE-Recv-Key)")
+	}
+	if !isKey(g.SendKey) {
+		missing = append(missing, "SendKey (RADIUS MS-MPPE-Send-Key)")
+	}
+	return strings.Join(missing, ", ")
+}
+
+// isKey reports whether b has 16 bytes at least, and not zeros.
+func isKey(b []byte) bool {
+	var or byte
+	for _, c := range b {
+		or |= c
+	}
+	return len(b) >= 16 && or != 0
+}
