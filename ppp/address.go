@@ -163,6 +163,19 @@ func everything(i *agreed) (list []netip.Prefix) {
 	return list
 }
 
+// OnStray makes f be told of the source of a packet that was dropped because that source was not given to the far side:
+// a router that was taken for a client sends such. f is called on the link's goroutine, once a minute at most, and must
+// not wait.
+func (c *Conn) OnStray(f func(src netip.Addr)) { c.stray.Store(&f) }
+
+// strayed tells OnStray's func.
+func (c *Conn) strayed(now time.Time, src netip.Addr) {
+	if f := c.stray.Load(); f != nil && *f != nil && now.Sub(c.strayAt) >= time.Minute {
+		c.strayAt = now
+		(*f)(src)
+	}
+}
+
 // Expect widens what may come from the far side to these sources, for any destination: the far side is a router. It may
 // be called at any time; what was expected before no longer is.
 func (c *Conn) Expect(prefixes []netip.Prefix) {

@@ -56,6 +56,7 @@ type Conn struct {
 	grant   atomic.Pointer[Grant]  // without keys
 	info    atomic.Pointer[agreed]
 	expect  atomic.Pointer[[]netip.Prefix] // Expect's; nil: the far side is no router
+	stray   atomic.Pointer[func(netip.Addr)]
 	ended   atomic.Bool
 	lastTx  atomic.Int64 // unix nanoseconds of the last packet that counts as use
 	txPkts  atomic.Uint64
@@ -106,6 +107,7 @@ type link struct {
 	scratch []byte // a packet's data while it is built
 	frame   []byte // a frame while it is written
 	src     srcCache
+	strayAt time.Time // when OnStray's func was called last
 	echo    [1][]byte // a packet that is answered on the link
 }
 
@@ -159,6 +161,20 @@ func (c *Conn) Addrs() (addrs []netip.Addr) {
 	}
 	return addrs
 }
+
+// PeerAddrs returns the far side's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed.
+func (c *Conn) PeerAddrs() (addrs []netip.Addr) {
+	i := c.Info()
+	for _, a := range [...]netip.Addr{i.Peer, i.Peer6} {
+		if a.IsValid() {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// ID returns Call.ID. Both ends of an SSTP session have the same: it is the nonce that the server made.
+func (c *Conn) ID() string { return c.call.ID }
 
 // DNS returns the name servers the far side named.
 func (c *Conn) DNS() []netip.Addr {

@@ -103,6 +103,9 @@ func (e *TerminatedError) Error() string {
 	return b.String()
 }
 
+// Lost reports whether the link broke, rather than being hung up by either end.
+func (e *TerminatedError) Lost() bool { return e.Cause == LostCarrier }
+
 // Unwrap returns net.ErrClosed and Err.
 func (e *TerminatedError) Unwrap() []error {
 	if e.Err == nil {

@@ -11,6 +11,7 @@ type Grant struct {
 	Groups []string
 
 	Addr     netip.Addr     // IPv4; zero means from Config.Pool
+	AskAddr  bool           // this end asks the far side, which is a router, for its own address first, and has Config.Addr only if that has none to give
 	Pool     string         // which pool
 	Prefixes []netip.Prefix // routed to the far side besides its address; an IPv6 /64 is also advertised
 	DNS      []netip.Addr   // instead of Config.DNS

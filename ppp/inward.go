@@ -37,7 +37,11 @@ func (c *Conn) packet(now time.Time, proto uint16, p []byte) (size int) {
 		}
 	} else {
 		expect := c.expect.Load()
-		if !mayComeFrom(c.given(i, expect, src)) || !mayGoTo(c.server || expect != nil, i.own(dst)) {
+		if !mayComeFrom(c.given(i, expect, src)) {
+			c.strayed(now, src)
+			return dropped
+		}
+		if !mayGoTo(c.server || expect != nil, i.own(dst)) {
 			return dropped
 		}
 	}

@@ -26,6 +26,7 @@ type ipcp struct {
 	// This end's request.
 	local   netip.Addr // 0.0.0.0 asks
 	fixed   bool       // the address is configured here: a Nak does not change it
+	second  netip.Addr // to be used if the far side has none to give (Grant.AskAddr)
 	noAddr  bool       // the peer does not take the option: unnumbered
 	asks    bool       // asks for name servers
 	servers [4]netip.Addr
@@ -44,6 +45,22 @@ func (n *ipcp) init(c *Conn) {
 		n.local = unspecified4
 	}
 	n.asks = !c.server
+}
+
+// granted looks whether the far side is to be asked for this end's address, before the first request.
+func (n *ipcp) granted(g *Grant) {
+	if g != nil && g.AskAddr && n.fixed {
+		n.second, n.local, n.fixed = n.local, unspecified4, false
+	}
+}
+
+// useOwn takes this end's own address: the far side has none to give.
+func (n *ipcp) useOwn() bool {
+	if !n.second.IsValid() {
+		return false
+	}
+	n.local, n.fixed, n.second = n.second, true, netip.Addr{}
+	return true
 }
 
 func (n *ipcp) request(b []byte) []byte {
@@ -164,6 +181,9 @@ func (n *ipcp) naked(list []byte) error {
 		}
 		v := netip.AddrFrom4([4]byte(o.val))
 		if o.typ == optIPAddress {
+			if v.IsUnspecified() && n.local.IsUnspecified() && n.useOwn() {
+				continue
+			}
 			if v.IsUnspecified() {
 				continue // no suggestion: ask again, within the rounds allowed
 			}
@@ -188,7 +208,7 @@ func (n *ipcp) naked(list []byte) error {
 
 func (n *ipcp) rejected(list []byte) error {
 	for o := range options(list) {
-		if o.typ == optIPAddress {
+		if o.typ == optIPAddress && !n.useOwn() {
 			n.noAddr = true
 		}
 		for i, typ := range serverOptions {

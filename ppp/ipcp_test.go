@@ -446,3 +446,81 @@ func (p *prefixPool) Get(context.Context, string, string) ([]netip.Prefix, error
 	return p.list, nil
 }
 func (p *prefixPool) Put([]netip.Prefix) {}
+
+// Grant.AskAddr: a server that has an address of its own asks a router for one all the same, and uses its own where the
+// router has none to give.
+func TestServerAsksARouterForItsAddress(t *testing.T) {
+	router := &Grant{User: "u", Addr: clientAddr, AskAddr: true}
+	config := &Config{Authenticator: says(router, nil), Auth: []AuthProtocol{}, Addr: serverAddr, NoIPv6: true}
+	synctest.Test(t, func(t *testing.T) {
+		pool := &onePool{addr: netip.MustParseAddr("10.1.0.9")}
+		c, s := ends(t, &Config{Pool: pool, NoIPv6: true}, config)
+		if i := s.Info(); i.Local != pool.addr || i.Peer != clientAddr {
+			t.Errorf("called: %+v", i)
+		}
+		if a, b := c.PeerAddrs(), s.Addrs(); len(a) != 1 || a[0] != pool.addr || len(b) != 1 || b[0] != a[0] {
+			t.Errorf("%v %v", a, b)
+		}
+		if c.ID() == "" || s.ID() == "" {
+			t.Error("no ID")
+		}
+		_, e1 := serve(c)
+		_, e2 := serve(s)
+		s.Close()
+		<-e1
+		<-e2
+	})
+	for _, code := range []byte{codeConfigureNak, codeConfigureReject} {
+		synctest.Test(t, func(t *testing.T) {
+			f, c, done := network(t, true, config)
+			p := f.want(protoIPCP, codeConfigureRequest)
+			if a := optionsOf(p.data)[3]; !bytes.Equal(a, []byte{0, 0, 0, 0}) {
+				t.Errorf("%v", p)
+			}
+			f.answer(protoIPCP, code, p.id, quad(3, "0.0.0.0")...)
+			p = f.want(protoIPCP, codeConfigureRequest)
+			if a := optionsOf(p.data)[3]; !bytes.Equal(a, serverAddr.AsSlice()) {
+				t.Errorf("after %d: %v", code, p)
+			}
+			f.answer(protoIPCP, codeConfigureAck, p.id, p.data...)
+			f.send(protoIPCP, codeConfigureRequest, quad(3, clientAddr.String())...)
+			f.want(protoIPCP, codeConfigureAck)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if i := c.Info(); i.Local != serverAddr {
+				t.Errorf("%+v", i)
+			}
+			_, ended := serve(c)
+			c.Close()
+			f.bye()
+			<-ended
+		})
+	}
+}
+
+func TestStraysAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s, _, atServer, end := linkOf(t, &Grant{})
+		defer end()
+		var told []string
+		s.OnStray(func(src netip.Addr) { told = append(told, src.String()) })
+		behind := ipv4(netip.MustParseAddr("172.16.2.7"), serverAddr, 64)
+		list := map[string][]byte{"own": ipv4(clientAddr, serverAddr, 64), "stray": behind}
+		expectPassed(t, passing(t, c, atServer, list), "own")
+		passing(t, c, atServer, list)
+		if len(told) != 1 || told[0] != "172.16.2.7" {
+			t.Errorf("told %v", told)
+		}
+		s.Expect([]netip.Prefix{netip.MustParsePrefix("172.16.2.0/24")})
+		expectPassed(t, passing(t, c, atServer, list), "own", "stray")
+	})
+}
+
+func TestALinkThatBrokeIsLostAndOneThatWasHungUpIsNot(t *testing.T) {
+	for cause, want := range map[Cause]bool{LostCarrier: true, UserRequest: false, IdleTimeout: false, AdminReset: false} {
+		if got := (&TerminatedError{Cause: cause}).Lost(); got != want {
+			t.Errorf("%v: %v", cause, got)
+		}
+	}
+}

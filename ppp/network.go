@@ -37,6 +37,7 @@ func (c *Conn) bind(now time.Time) {
 	if c.server {
 		c.needAddress(true)
 	}
+	c.ipcp.granted(c.grant.Load())
 	for _, a := range c.networks() {
 		a.open(now)
 		a.up(now)

@@ -41,6 +41,7 @@ type Router struct {
 	batches sync.Pool // of *batch
 	counts  counters
 	toHost  limiter // ICMP errors
+	toLinks limiter // of Reject
 }
 
 var errNoRoutes = errors.New("tunnel: Router.Routes is nil")

@@ -544,3 +544,21 @@ func (p panics) Write(bufs [][]byte, offset int) (int, error) {
 	}
 	return p.kernel.Write(bufs, offset)
 }
+
+func TestRejectAnswersWhereverThePacketCameFrom(t *testing.T) {
+	up, link, bare := newKernel(), newAddressed("link", "10.8.0.1", "fe80::9"), newRecorder("bare")
+	rt := &tunnel.Router{Routes: new(tunnel.Table), Uplink: up}
+	rt.Routes.Insert(pfx("10.8.0.0/24"), link, 0)
+	rt.Routes.Insert(pfx("10.9.0.0/24"), bare, 0)
+	rt.Reject(lend(
+		ip("192.0.2.1", "172.16.2.7", 17, 8),
+		ip("10.8.0.2", "172.16.2.7", 17, 8),
+		ip("10.9.0.2", "172.16.2.7", 17, 8), // a next hop without addresses cannot be answered from any
+		ip("192.0.2.1", "172.16.2.7", 1, 8, func(b []byte) { b[20] = 3 }),
+		[]byte{0x45},
+	), headroom)
+	wantGot(t, "host", up, "172.16.2.7>192.0.2.1 1 3/0/0")
+	wantGot(t, "link", link, "10.8.0.1>10.8.0.2 1 3/0/0")
+	wantGot(t, "bare", bare, "")
+	wantStats(t, rt, tunnel.Stats{NoRoute: 4, Malformed: 1})
+}
