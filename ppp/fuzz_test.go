@@ -71,6 +71,7 @@ func FuzzOptions(f *testing.F) {
 		c := newConn(new(loopConn), Call{Verified: true}, &Config{
 			User: "u", DNS: []netip.Addr{serverAddr}, Addr: serverAddr, Auth: []AuthProtocol{MSCHAPv2, PAP}, Authenticator: says(nil, nil),
 		}, how&1 == 1)
+		c.rand = new(steps)
 		c.lcp.init(c)
 		c.ipcp.init(c)
 		c.ipv6cp.init(c)
@@ -161,7 +162,7 @@ func FuzzConn(f *testing.F) {
 	}
 	opening := [][]byte{
 		packetOf(protoLCP, codeConfigureRequest, 1),
-		packetOf(protoLCP, codeConfigureAck, 1, 1, 4, 5, 0x78, 3, 4, 0xc0, 0x23, 5, 6, 1, 1, 1, 1),
+		packetOf(protoLCP, codeConfigureAck, 1, 1, 4, 5, 0x78, 3, 4, 0xc0, 0x23, 5, 6, 9, 10, 11, 12),
 		packetOf(protoPAP, papRequest, 1, 1, 'u', 1, 'p'),
 		packetOf(protoIPCP, codeConfigureRequest, 2, quad(3, "10.8.0.77")...),
 		packetOf(protoIPCP, codeConfigureAck, 2, quad(3, "10.8.0.1")...),
@@ -186,7 +187,7 @@ func FuzzConn(f *testing.F) {
 			config.Authenticator, config.NoAuth = nil, true
 		}
 		c := newConn(s, Call{Verified: true}, config, how&1 == 1)
-		c.rand = ones{}
+		c.rand = new(steps)
 		if how&8 != 0 {
 			// Open already, as after an opening.
 			c.lcp.init(c)
@@ -238,12 +239,13 @@ func check(t *testing.T, s *scriptConn) {
 	}
 }
 
-// ones is a source of no randomness at all.
-type ones struct{}
+// A steps is a source of numbers that are all different, and the same in every run.
+type steps byte
 
-func (ones) Read(b []byte) (int, error) {
+func (c *steps) Read(b []byte) (int, error) {
 	for i := range b {
-		b[i] = 1
+		*c++
+		b[i] = byte(*c)
 	}
 	return len(b), nil
 }
