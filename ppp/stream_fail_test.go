@@ -441,7 +441,7 @@ func TestLentFramesAreSpoiled(t *testing.T) {
 			t.Fatalf("% x", kept)
 		}
 	}
-	s.Close()
+	over(s)
 }
 
 var _ FrameConn = (*Stream)(nil)

@@ -131,7 +131,7 @@ func TestStreamKeepsOrderAndLosesNothingWithoutBacklog(t *testing.T) {
 			if _, err := sb.ReadFrames(); err != io.EOF {
 				t.Errorf("after the far side's close: %v", err)
 			}
-			sb.Close()
+			over(sb)
 		})
 	}
 }
@@ -178,8 +178,8 @@ func TestStreamBacklogDropsSinglePacketsInOrder(t *testing.T) {
 		if got == 0 || got >= 2000 || last != 1999 {
 			t.Errorf("got %d, the last %d", got, last)
 		}
-		sa.Close()
-		sb.Close()
+		over(sa)
+		over(sb)
 	})
 }
 
@@ -199,7 +199,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 		if _, err := sa.ReadFrames(); !errors.Is(err, ErrPeerStalled) {
 			t.Error(err)
 		}
-		sa.Close()
+		over(sa)
 	})
 }
 
@@ -217,7 +217,7 @@ func TestWriteDeadlineEndsTheSession(t *testing.T) {
 		if d := time.Since(start); d != strangerPatience {
 			t.Errorf("after %v", d)
 		}
-		sa.Close()
+		over(sa)
 	})
 }
 
@@ -238,8 +238,8 @@ func TestStreamPoke(t *testing.T) {
 		if f, err := sb.ReadFrames(); len(f) != 1 || err != nil {
 			t.Error(f, err)
 		}
-		sa.Close()
-		sb.Close()
+		over(sa)
+		over(sb)
 	})
 }
 
@@ -253,4 +253,10 @@ func wantBuffersBack(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%d buffers have not come back", n)
 	}
+}
+
+// over closes a Stream, and has R notice, who gives back what it has.
+func over(s *Stream) {
+	s.Close()
+	s.ReadFrames()
 }
