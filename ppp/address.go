@@ -62,12 +62,12 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 // getAddress asks the pool; this end's own address is not for the far side, even if the pool holds it.
 func getAddress(ctx context.Context, pool AddrPool, name, user string, own netip.Addr) ([]netip.Prefix, error) {
 	got, err := pool.Get(ctx, name, user)
-	if err != nil || !own.IsValid() || !holds(got, own) {
+	if err != nil || mayGive(holds(got, own)) {
 		return got, err
 	}
 	defer pool.Put(got)
 	again, err := pool.Get(ctx, name, user)
-	if err == nil && holds(again, own) {
+	if err == nil && !mayGive(holds(again, own)) {
 		defer pool.Put(again)
 		return nil, ErrPoolExhausted
 	}

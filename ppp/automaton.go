@@ -119,14 +119,7 @@ func (a *automaton) up(now time.Time)    { a.event(evUp, now, nil) }
 func (a *automaton) open(now time.Time)  { a.event(evOpen, now, nil) }
 func (a *automaton) close(now time.Time) { a.event(evClose, now, nil) }
 
-// down says that the layer below is gone; nothing is sent.
-func (a *automaton) down(now time.Time) {
-	a.event(evDown, now, nil)
-	a.expires = time.Time{}
-	a.held = nil
-}
-
-// reset brings an automaton back to Initial without a word.
+// reset brings an automaton back to Initial without a word: the layer below is gone, or is not to be asked again.
 func (a *automaton) reset() {
 	a.state, a.expires, a.held = stateInitial, time.Time{}, nil
 	a.naks, a.rounds, a.bad, a.why = 0, 0, 0, nil

@@ -3,6 +3,7 @@ package ppp
 import (
 	"context"
 	crand "crypto/rand"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"net"
@@ -138,6 +139,11 @@ func newConn(fc FrameConn, call Call, config *Config, server bool) *Conn {
 		config = new(Config)
 	}
 	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader, over: make(chan struct{})}
+	if c.call.ID == "" {
+		var b [8]byte
+		c.random(b[:])
+		c.call.ID = hex.EncodeToString(b[:])
+	}
 	c.setLogger(config.Logger)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.work, c.stop = context.WithCancel(context.Background())

@@ -162,7 +162,7 @@ func FuzzConn(f *testing.F) {
 	}
 	opening := [][]byte{
 		packetOf(protoLCP, codeConfigureRequest, 1),
-		packetOf(protoLCP, codeConfigureAck, 1, 1, 4, 5, 0x78, 3, 4, 0xc0, 0x23, 5, 6, 9, 10, 11, 12),
+		packetOf(protoLCP, codeConfigureAck, 1, 1, 4, 5, 0x78, 3, 4, 0xc0, 0x23, 5, 6, 1, 2, 3, 4),
 		packetOf(protoPAP, papRequest, 1, 1, 'u', 1, 'p'),
 		packetOf(protoIPCP, codeConfigureRequest, 2, quad(3, "10.8.0.77")...),
 		packetOf(protoIPCP, codeConfigureAck, 2, quad(3, "10.8.0.1")...),

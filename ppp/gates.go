@@ -1,5 +1,7 @@
 package ppp
 
+import "strings"
+
 // The gates of this package: what must hold before a link goes on, each a predicate of its own, so that a test can take
 // one away and see what then goes wrong.
 
@@ -52,4 +54,27 @@ func mayStayOnLink(fromPeer, toUs bool) bool {
 // mayGoTo: a client that is not a router takes only what is meant for it. Test: TestForeignDestinationDropped.
 func mayGoTo(router, own bool) bool {
 	return router || own
+}
+
+// mayAnswerStranger: what costs a far side nothing (echoes, codes and protocols that nobody knows) is answered at a limited
+// rate until it has said who it is. Test: TestAnswersAreLimitedBeforeAuthentication.
+func mayAnswerStranger(authenticated, withinRate bool) bool {
+	return authenticated || withinRate
+}
+
+// mayBeAgain: a far side that authenticates again on one link stays who it was, since its addresses, its routes and its
+// record stay. Test: TestRenegotiation.
+func mayBeAgain(known bool, was, is string) bool {
+	return !known || strings.EqualFold(was, is)
+}
+
+// mayAgreeAgain: nor do its addresses change: what may pass, and where to, was decided when the link opened.
+// Test: TestIPCPAgain.
+func mayAgreeAgain(open, same bool) bool {
+	return !open || same
+}
+
+// mayGive: this end's own address is not for the far side, even if the pool holds it. Test: TestOwnAddressIsNotGiven.
+func mayGive(own bool) bool {
+	return !own
 }

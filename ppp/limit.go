@@ -73,13 +73,11 @@ const (
 )
 
 func (c *Conn) mayAnswer() bool {
-	if c.phase >= phaseNetwork {
-		return true // the queue of control frames is bounded
-	}
 	if c.answers.bytes == 0 {
 		c.answers = bucket{bytes: answersPerSecond, depth: answersBurst, level: answersBurst}
 	}
-	return c.answers.take(1, time.Now())
+	known := c.phase >= phaseNetwork // then the bound on the queue of control frames is enough
+	return mayAnswerStranger(known, known || c.answers.take(1, time.Now()))
 }
 
 func (c *Conn) mayAnswerUnknown() bool { return c.mayAnswer() }

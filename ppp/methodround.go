@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -79,7 +78,7 @@ func (r methodRound) granted(p AuthProtocol, g *Grant) {
 		return // a re-challenge that was answered well changes nothing
 	}
 	n := *g
-	if s.known && !strings.EqualFold(s.peer, n.User) {
+	if !mayBeAgain(s.known, s.peer, n.User) {
 		r.end(time.Now(), &TerminatedError{Cause: UserError, Remote: true, Reason: "the far side authenticates again under another name"})
 		return
 	}

@@ -61,7 +61,7 @@ func (c *Conn) speaks6() bool { return !c.cfg.NoIPv6 && c.sendMTU() >= minMTU6 }
 // networkUp: a network protocol has opened.
 func (c *Conn) networkUp(now time.Time) {
 	if c.phase == phaseOpen {
-		if !c.sameAddresses() {
+		if !mayAgreeAgain(true, c.sameAddresses()) {
 			c.end(now, &TerminatedError{Cause: UserError, Remote: true, Reason: "the far side wants other addresses"})
 			return
 		}
@@ -147,7 +147,7 @@ func (c *Conn) checkOpen(now time.Time) {
 func (c *Conn) opened(now time.Time) {
 	c.openBy, c.settleBy = time.Time{}, time.Time{}
 	switch again := c.isOpen(); {
-	case again && !c.sameAddresses():
+	case !mayAgreeAgain(again, again && c.sameAddresses()):
 		c.end(now, &TerminatedError{Cause: UserError, Remote: true, Reason: "the far side wants other addresses"})
 		return
 	case !again:

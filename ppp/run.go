@@ -3,7 +3,6 @@ package ppp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"time"
@@ -111,9 +110,6 @@ func (c *Conn) start(now time.Time) error {
 	if c.cfg.NoIPv4 && c.cfg.NoIPv6 {
 		return errors.New("ppp: NoIPv4 and NoIPv6 leave nothing to carry")
 	}
-	if c.call.ID == "" {
-		c.call.ID = c.newCallID()
-	}
 	c.scratch = make([]byte, 0, 256)
 	c.phase = phaseEstablish
 	c.lastRx = now
@@ -124,13 +120,6 @@ func (c *Conn) start(now time.Time) error {
 	c.lcp.open(now)
 	c.lcp.automaton.up(now)
 	return nil
-}
-
-// newCallID is unique in this process and its restarts.
-func (c *Conn) newCallID() string {
-	var b [8]byte
-	c.random(b[:])
-	return fmt.Sprintf("%x", b)
 }
 
 // run turns until the link is over, and returns why. to is nil for a link that only says goodbye.
