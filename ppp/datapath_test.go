@@ -21,7 +21,7 @@ func TestServeBatches(t *testing.T) {
 			return join(forms[form], ipv4(clientAddr, serverAddr, size), padding)
 		}
 		f.end.peer.mu.Lock() // all at once
-		for _, b := range [][]byte{
+		f.end.peer.queue = append(f.end.peer.queue, [][]byte{
 			frame(0, 100), frame(0, 101, 0, 0), frame(0, 102), // padding behind a packet is none of it
 			frame(1, 103), frame(1, 104),
 			frame(2, 105),
@@ -32,9 +32,7 @@ func TestServeBatches(t *testing.T) {
 			frame(3, 109),
 			{0xff}, {0xff, 3}, {0xff, 3, 0}, {0, 0, 0x21}, {}, // no frames
 			frame(0, 20),
-		} {
-			f.end.peer.queue = append(f.end.peer.queue, b)
-		}
+		}...)
 		f.end.peer.changed()
 		f.end.peer.mu.Unlock()
 		type batch struct{ n, offset int }

@@ -306,10 +306,15 @@ func TestIPCPAgain(t *testing.T) {
 				f.read(time.Second)
 				c.Close()
 			}
+			began := time.Now()
 			f.bye()
+			cause := UserError
+			if same {
+				cause = UserRequest
+			}
 			var e *TerminatedError
-			if err := <-ended; !errors.As(err, &e) || e.Remote == same {
-				t.Errorf("%v", err)
+			if err := <-ended; !errors.As(err, &e) || e.Remote == same || e.Cause != cause || time.Since(began) > goodbyeTime {
+				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		})
 	}
