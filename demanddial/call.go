@@ -251,6 +251,7 @@ func (e *engine) putInUse(c *call, now time.Time) {
 	e.retryAt, e.attempt, e.wants = time.Time{}, 0, false
 	e.f.up, e.f.dialing, e.f.byHand = true, false, false
 	e.note(nil, c.to)
+	e.watchOneWay(c, now)
 	e.routeTo(c)
 	e.syncRoutes(true, true)
 	e.deliver(&live{c.link, e.idleTime(c) > 0}, e.f, now)

@@ -78,8 +78,8 @@ func (p *pair) call(ctx context.Context, from, to *bench, n int) (tunnel.Link, e
 
 // write makes both ends have packets.
 func (p *pair) write(n byte) {
-	p.a.Interface.Write([][]byte{packet(here, there, 53, n)}, 0)
-	p.b.Interface.Write([][]byte{packet(there, here, 53, n)}, 0)
+	p.a.Interface.Write([][]byte{datagram(here, there, 53, n)}, 0)
+	p.b.Interface.Write([][]byte{datagram(there, here, 53, n)}, 0)
 	synctest.Wait()
 }
 

@@ -51,6 +51,8 @@ type engine struct {
 	inHours bool
 	hoursAt time.Time // when to ask Hours again
 
+	oneWay oneWay
+
 	routing
 	report
 }
@@ -196,7 +198,7 @@ func (e *engine) publish(now time.Time) (next time.Time) {
 	e.syncRoutes(e.f.routed(e.Dial != nil, s), e.f.up)
 	next = e.settleHeld(e.f, now)
 	e.tell(now, s, r)
-	for _, t := range []time.Time{e.retryAt, e.f.locked, e.hoursAt, e.idleAt(), e.loseAt} {
+	for _, t := range []time.Time{e.retryAt, e.f.locked, e.hoursAt, e.idleAt(), e.loseAt, e.oneWay.at} {
 		next = earlier(next, t)
 	}
 	for _, c := range e.calls {

@@ -365,7 +365,7 @@ func TestUpRunsBeforePacketsFlow(t *testing.T) {
 		if got := b.far.last().numbers(); len(got) != 0 {
 			t.Errorf("%v flowed before Up", got)
 		}
-		b.far.last().send(packet(there, here, 1, 1))
+		b.far.last().send(datagram(there, here, 1, 1))
 		synctest.Wait()
 		if n, _ := b.counts(); n != 0 {
 			t.Error("a packet came in before Up")

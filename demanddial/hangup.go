@@ -34,6 +34,7 @@ func (e *engine) hangUpDue(now time.Time) {
 		e.loseAt = time.Time{}
 		e.abortDial(errLoser)
 	}
+	e.lookOneWay(now)
 	if t := e.idleAt(); !t.IsZero() && !now.Before(t) {
 		c := e.current
 		e.log.Info("idle", "for", e.idleTime(c))

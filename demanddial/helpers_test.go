@@ -25,8 +25,8 @@ var (
 	there   = netip.MustParseAddr("172.16.2.7")
 )
 
-// packet makes a UDP packet; n tells it from others.
-func packet(src, dst netip.Addr, port uint16, n byte) []byte {
+// datagram makes a UDP packet; n tells it from others.
+func datagram(src, dst netip.Addr, port uint16, n byte) []byte {
 	p := make([]byte, 29)
 	p[0], p[8], p[9] = 0x45, 64, 17
 	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
@@ -216,7 +216,7 @@ func newBench(t *testing.T, change func(i *Interface)) *bench {
 	if os.Getenv("DEMANDDIAL_LOG") != "" {
 		b.Interface.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	b.Interface.Reject = func(bufs [][]byte, offset int) {
+	b.Interface.Reject = func(_ tunnel.PacketWriter, bufs [][]byte, offset int) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, x := range bufs {
@@ -259,7 +259,7 @@ func (b *bench) stop() {
 func (b *bench) write(numbers ...byte) {
 	b.t.Helper()
 	for _, n := range numbers {
-		if _, err := b.Interface.Write([][]byte{append(make([]byte, 8), packet(here, there, 53, n)...)}, 8); err != nil {
+		if _, err := b.Interface.Write([][]byte{append(make([]byte, 8), datagram(here, there, 53, n)...)}, 8); err != nil {
 			b.t.Errorf("write: %v", err)
 		}
 	}

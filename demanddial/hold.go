@@ -1,6 +1,11 @@
 package demanddial
 
-import "time"
+import (
+	"net/netip"
+	"time"
+
+	"github.com/dialway/dialway/tunnel"
+)
 
 // waiting is what Write knows while there is no link. Interface.mu guards it.
 type waiting struct {
@@ -12,15 +17,16 @@ type waiting struct {
 
 // A held packet waits for a link.
 type held struct {
-	buf []byte // headroom, then the packet
-	at  time.Time
+	buf  []byte              // headroom, then the packet
+	from tunnel.PacketWriter // the link it came by; nil: the host
+	at   time.Time
 }
 
 // headroom is left in front of packets that are held: enough for the headers of any link here.
 const headroom = 32
 
 // hold decides about packets that come while there is no link.
-func (i *Interface) hold(bufs [][]byte, offset int) (n int, err error) {
+func (i *Interface) hold(from tunnel.PacketWriter, bufs [][]byte, offset int) (n int, err error) {
 	if i.closed.Load() {
 		return 0, errClosed
 	}
@@ -39,9 +45,9 @@ func (i *Interface) hold(bufs [][]byte, offset int) (n int, err error) {
 		switch i.judge(&i.facts, packetOf(b, offset), now) {
 		case Dials:
 			i.demand = true
-			n += i.keep(b[offset:], now)
+			n += i.keep(from, b[offset:], now)
 		case Waits, Passes: // Passes: a link is about to be published
-			n += i.keep(b[offset:], now)
+			n += i.keep(from, b[offset:], now)
 		case Filtered:
 			i.n.filtered.Add(1)
 		case Rejected:
@@ -53,13 +59,13 @@ func (i *Interface) hold(bufs [][]byte, offset int) (n int, err error) {
 	if wake {
 		i.inbox.wake()
 	}
-	i.reject(refused, offset)
+	i.reject(from, refused, offset)
 	return n, nil
 }
 
 // keep copies a packet into the queue. What does not fit is dropped: the first packets are those that somebody waits
 // for, and what follows them will be repeated.
-func (i *Interface) keep(p []byte, now time.Time) int {
+func (i *Interface) keep(from tunnel.PacketWriter, p []byte, now time.Time) int {
 	if i.size+len(p) > orDefault(i.Hold, defaultHold) {
 		i.n.dropped.Add(1)
 		return 0
@@ -69,7 +75,7 @@ func (i *Interface) keep(p []byte, now time.Time) int {
 	}
 	b := make([]byte, headroom+len(p))
 	copy(b[headroom:], p)
-	i.queue = append(i.queue, held{b, now})
+	i.queue = append(i.queue, held{b, from, now})
 	i.size += len(p)
 	i.n.held.Add(1)
 	return 1
@@ -83,25 +89,29 @@ func (i *Interface) deliver(l *live, f facts, now time.Time) {
 	i.facts, i.demand = f, false
 	i.use.Store(now.UnixNano())
 	if len(rest) > 0 {
-		i.send(l, rest, headroom)
+		bufs := make([][]byte, len(rest))
+		for n := range rest {
+			bufs[n] = rest[n].buf
+		}
+		i.send(l, bufs, headroom)
 	}
 	i.live.Store(l)
 	i.mu.Unlock()
-	i.reject(stale, headroom)
+	i.rejectHeld(stale)
 }
 
 // takeOlder takes those packets out of the queue that came before a time.
-func (i *Interface) takeOlder(than time.Time) (bufs [][]byte) {
-	for len(i.queue) > 0 && i.queue[0].at.Before(than) {
-		bufs = append(bufs, i.queue[0].buf)
-		i.size -= len(i.queue[0].buf) - headroom
-		i.queue[0].buf = nil
-		i.queue = i.queue[1:]
+func (i *Interface) takeOlder(than time.Time) (list []held) {
+	n := 0
+	for n < len(i.queue) && i.queue[n].at.Before(than) {
+		i.size -= len(i.queue[n].buf) - headroom
+		n++
 	}
+	list, i.queue = i.queue[:n:n], i.queue[n:]
 	if len(i.queue) == 0 {
 		i.queue = nil // an Interface that holds nothing costs nothing
 	}
-	return bufs
+	return list
 }
 
 // settleHeld tells Write the facts, and answers what waits in vain: all of it when nothing is dialled any more, else what
@@ -110,7 +120,7 @@ func (i *Interface) settleHeld(f facts, now time.Time) (next time.Time) {
 	patience := orDefault(i.HoldFor, defaultHoldFor)
 	i.mu.Lock()
 	i.facts = f
-	var vain [][]byte
+	var vain []held
 	if f.dialing || f.up {
 		vain = i.takeOlder(now.Add(-patience + 1)) // of just that age, too
 	} else if !i.demand {
@@ -120,7 +130,7 @@ func (i *Interface) settleHeld(f facts, now time.Time) (next time.Time) {
 		next = i.queue[0].at.Add(patience)
 	}
 	i.mu.Unlock()
-	i.reject(vain, headroom)
+	i.rejectHeld(vain)
 	return next
 }
 
@@ -139,4 +149,11 @@ func (i *Interface) takeDemand() bool {
 	wanted := i.demand
 	i.demand = false
 	return wanted
+}
+
+// snapshot returns the facts as Write sees them now, and the routes to the far side of the call in use.
+func (i *Interface) snapshot() (facts, []netip.Prefix) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.facts, i.known
 }

@@ -74,9 +74,9 @@ type Interface struct {
 	HoldFor time.Duration // how long each is kept; 0 means 30 s
 	MaxMTU  int           // 0 means 1400
 
-	// Reject answers packets that cannot be delivered, on the terms of Write: tunnel.Router.Reject, which a Set puts
-	// here. nil drops them silently.
-	Reject func(bufs [][]byte, offset int)
+	// Reject answers packets that cannot be delivered, on the terms of Write; from is the link that they came by, nil the
+	// host. nil means the Reject of a Set's Router, and without one drops them silently.
+	Reject func(from tunnel.PacketWriter, bufs [][]byte, offset int)
 
 	Logger *slog.Logger // nil is silent
 
@@ -108,7 +108,7 @@ type Route struct {
 // wiring is what a Set gives an Interface whose fields are nil.
 type wiring struct {
 	table  tunnel.RouteTable
-	reject func(bufs [][]byte, offset int)
+	reject func(from tunnel.PacketWriter, bufs [][]byte, offset int)
 	logger *slog.Logger
 	ports  *ports
 }
@@ -177,16 +177,29 @@ func (i *Interface) table() tunnel.RouteTable {
 }
 
 // reject answers packets by ICMP, if somebody can.
-func (i *Interface) reject(bufs [][]byte, offset int) {
+func (i *Interface) reject(from tunnel.PacketWriter, bufs [][]byte, offset int) {
 	if len(bufs) == 0 {
 		return
 	}
 	i.n.rejected.Add(uint64(len(bufs)))
 	switch {
 	case i.Reject != nil:
-		i.Reject(bufs, offset)
+		i.Reject(from, bufs, offset)
 	case i.wired.reject != nil:
-		i.wired.reject(bufs, offset)
+		i.wired.reject(from, bufs, offset)
+	}
+}
+
+// rejectHeld answers packets that waited in vain.
+func (i *Interface) rejectHeld(list []held) {
+	for len(list) > 0 {
+		var bufs [][]byte
+		from := list[0].from
+		for len(list) > 0 && list[0].from == from {
+			bufs = append(bufs, list[0].buf)
+			list = list[1:]
+		}
+		i.reject(from, bufs, headroom)
 	}
 }
 

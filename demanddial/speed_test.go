@@ -52,7 +52,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 		"filters": func(i *Interface) { i.Persistent, i.Demand, i.Out = false, filter.Match, filter.Match },
 	} {
 		i := connected(t, change)
-		bufs := [][]byte{packet(here, there, 53, 1), packet(here, there, 54, 2), packet(here, there, 53, 3)}
+		bufs := [][]byte{datagram(here, there, 53, 1), datagram(here, there, 54, 2), datagram(here, there, 53, 3)}
 		if n := testing.AllocsPerRun(1000, func() { i.Write(bufs, 0) }); n != 0 {
 			t.Errorf("%s: Write allocates %v times", name, n)
 		}
@@ -65,7 +65,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 
 func BenchmarkWrite(b *testing.B) {
 	i := connected(b, func(i *Interface) { i.Persistent = false })
-	bufs := [][]byte{packet(here, there, 53, 1)}
+	bufs := [][]byte{datagram(here, there, 53, 1)}
 	b.ReportAllocs()
 	for b.Loop() {
 		i.Write(bufs, 0)

@@ -28,7 +28,7 @@ func TestFirstPacketDialsAndIsDelivered(t *testing.T) {
 		if b.far.count() != 1 {
 			t.Errorf("%d dials", b.far.count())
 		}
-		b.far.last().send(packet(there, here, 53, 9))
+		b.far.last().send(datagram(there, here, 53, 9))
 		synctest.Wait()
 		if n, _ := b.counts(); n != 1 {
 			t.Errorf("%d packets came in", n)
@@ -53,7 +53,7 @@ func TestIdleHangsUpAndTheNextPacketDials(t *testing.T) {
 			b.write(2)
 		}
 		sleep(4 * time.Minute)
-		b.far.last().send(packet(there, here, 53, 9)) // what comes in counts as well
+		b.far.last().send(datagram(there, here, 53, 9)) // what comes in counts as well
 		sleep(5*time.Minute - 1)
 		b.want(Up, 0)
 		sleep(1)
@@ -415,7 +415,7 @@ func TestServeEndsWithItsContextAndLeavesNothing(t *testing.T) {
 		if b.routed() {
 			t.Error("the route is still there")
 		}
-		if n, err := b.Interface.Write([][]byte{packet(here, there, 1, 1)}, 0); n != 0 || err != nil {
+		if n, err := b.Interface.Write([][]byte{datagram(here, there, 1, 1)}, 0); n != 0 || err != nil {
 			t.Errorf("%d %v", n, err)
 		}
 		b.start() // it may be served again
@@ -427,7 +427,7 @@ func TestServeEndsWithItsContextAndLeavesNothing(t *testing.T) {
 		}
 		b.cancel()
 		b.cancel = nil
-		if _, err := b.Interface.Write([][]byte{packet(here, there, 1, 1)}, 0); !errors.Is(err, net.ErrClosed) {
+		if _, err := b.Interface.Write([][]byte{datagram(here, there, 1, 1)}, 0); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
 		if err := b.Connect(t.Context()); !errors.Is(err, net.ErrClosed) {

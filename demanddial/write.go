@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/dialway/dialway/tunnel"
 )
 
 // errClosed is what a closed Interface says.
@@ -12,9 +14,15 @@ var errClosed = fmt.Errorf("demanddial: interface closed: %w", net.ErrClosed)
 // Write passes packets on, or holds copies of them and dials. It never waits, may be called from any goroutine, and fails
 // only once the Interface is closed.
 func (i *Interface) Write(bufs [][]byte, offset int) (n int, err error) {
+	return i.Receive(nil, bufs, offset)
+}
+
+// Receive is Write for what came by a link, which is then told of what cannot be delivered: an Interface is a
+// tunnel.Receiver.
+func (i *Interface) Receive(from tunnel.PacketWriter, bufs [][]byte, offset int) (n int, err error) {
 	l := i.live.Load()
 	if l == nil {
-		return i.hold(bufs, offset)
+		return i.hold(from, bufs, offset)
 	}
 	return i.pass(l, bufs, offset), nil
 }

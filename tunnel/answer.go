@@ -34,9 +34,9 @@ func (r *Router) answerHost(b *batch, back PacketWriter, problem packet.Problem,
 }
 
 // Reject answers packets that their next hop cannot deliver, on the terms of Write: an interface that would have to dial
-// knows that after the Router has handed them over. The ICMP error goes where the packet's source is routed, else to
-// Uplink.
-func (r *Router) Reject(bufs [][]byte, offset int) {
+// knows that only after the Router has handed them over. from is the link that they came by, as a Receiver is told; nil is
+// the host.
+func (r *Router) Reject(from PacketWriter, bufs [][]byte, offset int) {
 	b := r.borrow(offset)
 	for _, buf := range bufs {
 		h, ok := b.parse(buf)
@@ -44,14 +44,10 @@ func (r *Router) Reject(bufs [][]byte, offset int) {
 			continue
 		}
 		b.stats.NoRoute++
-		back := PacketWriter(nil)
-		if r.Routes != nil {
-			back = r.Routes.Lookup(h.src)
-		}
-		if back == nil || back == r.Uplink {
+		if from == nil {
 			r.answerHost(b, r.Uplink, problemNoRoute, 0, h)
-		} else if src := sourceOf(addrsOf(back), h.src); src.IsValid() && packet.Answerable(h.ip) && r.toLinks.allow(linkErrors) {
-			b.sendError(back, src, problemNoRoute, 0, h)
+		} else if src := sourceOf(addrsOf(from), h.src); src.IsValid() && packet.Answerable(h.ip) && r.toLinks.allow(linkErrors) {
+			b.sendError(from, src, problemNoRoute, 0, h)
 		}
 	}
 	r.giveBack(b)

@@ -88,11 +88,7 @@ type step struct {
 func (f *from) next(dst netip.Addr, counted bool) step {
 	r := f.router
 	if hop := r.local(dst); hop != nil {
-		s := step{hop: hop, local: true}
-		if _, ok := hop.(Receiver); ok {
-			s.from = f.via
-		}
-		return s
+		return f.receiver(step{hop: hop, local: true})
 	}
 	if staysOnLink(dst) || staysOnHost(dst) {
 		return step{}
@@ -105,13 +101,21 @@ func (f *from) next(dst netip.Addr, counted bool) step {
 			// whose default routes point at each other do not spin.
 			return step{answer: true}
 		default:
-			return step{hop: hop, isHop: true}
+			return f.receiver(step{hop: hop, isHop: true})
 		}
 	}
 	if r.Uplink == nil {
 		return step{answer: r.LinkToLink}
 	}
 	return step{hop: r.Uplink, isHop: !counted}
+}
+
+// receiver makes a Receiver be told who sends.
+func (f *from) receiver(s step) step {
+	if _, ok := s.hop.(Receiver); ok {
+		s.from = f.via
+	}
+	return s
 }
 
 // local returns the next hop of Local for dst.

@@ -545,20 +545,43 @@ func (p panics) Write(bufs [][]byte, offset int) (int, error) {
 	return p.kernel.Write(bufs, offset)
 }
 
-func TestRejectAnswersWhereverThePacketCameFrom(t *testing.T) {
+func TestRejectAnswersWhereThePacketCameFrom(t *testing.T) {
 	up, link, bare := newKernel(), newAddressed("link", "10.8.0.1", "fe80::9"), newRecorder("bare")
 	rt := &tunnel.Router{Routes: new(tunnel.Table), Uplink: up}
-	rt.Routes.Insert(pfx("10.8.0.0/24"), link, 0)
-	rt.Routes.Insert(pfx("10.9.0.0/24"), bare, 0)
-	rt.Reject(lend(
+	rt.Routes.Insert(pfx("0.0.0.0/0"), link, 0) // does not draw what the host is told
+	rt.Reject(nil, lend(
 		ip("192.0.2.1", "172.16.2.7", 17, 8),
-		ip("10.8.0.2", "172.16.2.7", 17, 8),
-		ip("10.9.0.2", "172.16.2.7", 17, 8), // a next hop without addresses cannot be answered from any
 		ip("192.0.2.1", "172.16.2.7", 1, 8, func(b []byte) { b[20] = 3 }),
 		[]byte{0x45},
 	), headroom)
+	rt.Reject(link, lend(ip("10.8.0.2", "172.16.2.7", 17, 8)), headroom)
+	rt.Reject(bare, lend(ip("10.9.0.2", "172.16.2.7", 17, 8)), headroom) // a link without addresses cannot answer from any
 	wantGot(t, "host", up, "172.16.2.7>192.0.2.1 1 3/0/0")
 	wantGot(t, "link", link, "10.8.0.1>10.8.0.2 1 3/0/0")
 	wantGot(t, "bare", bare, "")
 	wantStats(t, rt, tunnel.Stats{NoRoute: 4, Malformed: 1})
+}
+
+type told struct {
+	recorder
+	from []tunnel.PacketWriter
+}
+
+func (r *told) Receive(from tunnel.PacketWriter, bufs [][]byte, offset int) (int, error) {
+	r.from = append(r.from, from)
+	return r.Write(bufs, offset)
+}
+
+func TestAReceiverAmongTheLinksKnowsTheSender(t *testing.T) {
+	a, b, c := newAddressed("a", "10.8.0.1"), newAddressed("b", "10.8.0.1"), &told{recorder: recorder{name: "c", takes: -1}}
+	rt := &tunnel.Router{Routes: new(tunnel.Table), LinkToLink: true}
+	rt.Routes.Insert(pfx("10.8.0.2/32"), a, 0)
+	rt.Routes.Insert(pfx("10.8.0.3/32"), b, 0)
+	rt.Routes.Insert(pfx("172.16.2.0/24"), c, 0)
+	write(t, rt.From(a), ip("10.8.0.2", "172.16.2.7", 17, 8))
+	write(t, rt.From(b), ip("10.8.0.3", "172.16.2.7", 17, 8))
+	write(t, rt, ip("192.0.2.1", "172.16.2.7", 17, 8))
+	if len(c.from) != 2 || c.from[0] != tunnel.PacketWriter(a) || c.from[1] != tunnel.PacketWriter(b) || len(c.take()) != 3 {
+		t.Errorf("%v", c.from)
+	}
 }

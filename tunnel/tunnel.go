@@ -15,8 +15,8 @@ type PacketWriter interface {
 	Write(bufs [][]byte, offset int) (n int, err error)
 }
 
-// A Receiver is a next hop that is also told who sent: a Router that reaches one by Local calls Receive, on the terms
-// of Write, instead of Write. from is what was given to Router.From.
+// A Receiver is a next hop that is also told who sent: for what came by a link a Router calls Receive, on the terms of
+// Write, instead of Write. from is what was given to Router.From.
 type Receiver interface {
 	PacketWriter
 	Receive(from PacketWriter, bufs [][]byte, offset int) (n int, err error)
