@@ -1,0 +1,39 @@
+package radius
+
+// Every predicate here guards something. Beside each stands the test that fails without it.
+
+// mayTakeReply: a reply to an Access-Request without Message-Authenticator can be forged by whoever sees the request
+// (CVE-2024-3596); one with EAP must have it always (RFC 3579 section 3.2). Test: TestUnsignedReplyRefused.
+func mayTakeReply(access, signed, eap, unsigned bool) bool {
+	return !access || signed || unsigned && !eap
+}
+
+// framed: an Access-Accept for another service than PPP is none for this session (RFC 2865 sections 1 and 5.6, RFC 5080
+// section 2.5). Zero means that it says nothing. Test: TestAcceptOfAnotherServiceRefused.
+func framed(serviceType, protocol uint32) bool {
+	return (serviceType == 0 || serviceType == serviceFramed) && (protocol == 0 || protocol == protocolPPP)
+}
+
+// provesName: EAP's outer identity is only claimed, and many servers repeat it; the name counts where the server is known
+// to send the proven one. Test: TestEAPUserNameNeedsTrust.
+func provesName(eap, trusted bool) bool { return !eap || trusted }
+
+// mayPassUnfiltered: a filter that cannot be applied refuses, or a session could do what it was not to.
+// Test: TestFilterThatIsUnknownRefused.
+func mayPassUnfiltered(filters int) bool { return filters == 0 }
+
+// mayTakeRequest: an Access-Request without Message-Authenticator may be anybody's who can spell the address of an access
+// server, and one with Proxy-State is what CVE-2024-3596 needs; one with EAP must have it (RFC 3579 section 3.2), and so
+// must a Status-Server (RFC 5997 section 3). Accounting-Requests are signed by their Authenticator.
+// Test: TestUnsignedRequestDropped.
+func mayTakeRequest(c Code, signed, eap, proxied, unsigned bool) bool {
+	return c == AccountingRequest || signed || c == AccessRequest && unsigned && !eap && !proxied
+}
+
+// maySendAccept: a Grant's filters are functions and cannot be sent; without a Filter-Id in their place a session could do
+// what it was not to. Test: TestGrantWithFiltersNeedsFilterID.
+func maySendAccept(filtered, named bool) bool { return !filtered || named }
+
+// ownsConversation: the rounds of an EAP conversation come from the access server that began it, or who guesses or sees a
+// State could take it over. Test: TestConversationIsOfOneClient.
+func ownsConversation(same bool) bool { return same }

@@ -1,0 +1,256 @@
+package radius
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	mrand "math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+// A server is a target's port as the Client sees it.
+//
+//	        no answer to a request, and to no other since it was sent
+//	alive ─────────────────────────────────────────────────────────────▶ dead
+//	  ▲                                                                    │ every 10 s, while there are requests:
+//	  │   any answer                                                       │ a Status-Server
+//	  └────────────────────────────────────────────────────────────────────┤
+//	                                                                       │ every 2 min: one request on trial, for
+//	                                                                       ▼ servers without Status-Server
+type server struct {
+	client *Client
+	target *Target
+	index  int
+	addr   string
+
+	mu      sync.Mutex
+	sockets []*socket
+	dead    bool
+	trialAt time.Time // when dead: when a request may try it first
+	probeAt time.Time // when dead: when a Status-Server may
+	answer  time.Time // the last that was verified
+	stats   TargetStats
+}
+
+const (
+	probeEvery = 10 * time.Second
+	trialEvery = 2 * time.Minute
+	maxSockets = 16 // of 256 identifiers each
+)
+
+var errTooMany = errors.New("radius: too many requests wait for a server")
+
+// RFC 5080 section 2.2.1.
+const (
+	firstWait  = 2 * time.Second  // IRT
+	longWait   = 16 * time.Second // MRT
+	mostSends  = 5                // MRC
+	mostTime   = 30 * time.Second // MRD
+	beforeNext = 2                // transmissions, where another server may be asked
+)
+
+// jittered is a wait with RAND, plus or minus a tenth.
+func jittered(d time.Duration) time.Duration {
+	return d + time.Duration((mrand.Float64()*0.2-0.1)*float64(d))
+}
+
+// roundTrip sends a request, up to sends times, and returns the verified reply.
+func (s *server) roundTrip(ctx context.Context, p *Packet, sends int) (*Packet, error) {
+	k, w, err := s.open(ctx, p.Code)
+	if err != nil {
+		return nil, err
+	}
+	defer k.release(w)
+	if p.Code.isAccess() {
+		rand.Read(w.auth[:])
+	}
+	b, err := encode(p, w.id, w.auth, s.target.Secret, p.Code.isAccess())
+	if err != nil {
+		return nil, err
+	}
+	if !p.Code.isAccess() {
+		w.auth = [16]byte(b[4:])
+	}
+	k.expect(w)
+	start, wait := time.Now(), firstWait
+	for i := range sends {
+		s.count(func(st *TargetStats) {
+			if i == 0 {
+				st.Sent++
+			} else {
+				st.Resent++
+			}
+		})
+		if _, err := k.conn.Write(b); err != nil && !errors.Is(err, net.ErrClosed) {
+			// It may be a passing state of the network, or an ICMP error for an earlier datagram.
+			s.client.log().Debug("radius: send", "server", s.addr, "err", err)
+		}
+		t := time.NewTimer(jittered(wait))
+		select {
+		case reply := <-w.reply:
+			t.Stop()
+			return reply, nil
+		case <-k.closed:
+			t.Stop()
+			return nil, errClosed
+		case <-ctx.Done():
+			t.Stop()
+			err := context.Cause(ctx)
+			if errors.Is(err, ErrNoAnswer) { // the time of RFC 5080, not the caller's
+				s.unanswered(start, k)
+			}
+			return nil, err
+		case <-t.C:
+		}
+		wait = min(2*wait, longWait)
+	}
+	s.unanswered(start, k)
+	return nil, ErrNoAnswer
+}
+
+// unanswered notes that a request first sent at start, on mine, was not answered.
+func (s *server) unanswered(start time.Time, mine *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Lost++
+	if s.answer.After(start) {
+		return // it is slow with one, not dead
+	}
+	now := time.Now()
+	if !s.dead {
+		s.client.log().Warn("radius: server does not answer", "server", s.addr)
+		s.dead, s.probeAt, s.trialAt = true, now, now.Add(trialEvery)
+	}
+	// The name may lead elsewhere by now.
+	keep := s.sockets[:0]
+	for _, k := range s.sockets {
+		if !k.closeIfIdle(k == mine) {
+			keep = append(keep, k)
+		}
+	}
+	s.sockets = keep
+}
+
+// answered notes a verified reply.
+func (s *server) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Replies++
+	s.answer = time.Now()
+	if s.dead {
+		s.dead = false
+		s.client.log().Info("radius: server answers again", "server", s.addr)
+	}
+}
+
+// usable reports whether a request may go to the server first. Of one that is dead, one request now and then may.
+func (s *server) usable(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dead {
+		return true
+	}
+	if !now.Before(s.trialAt) {
+		s.trialAt = now.Add(trialEvery)
+		return true
+	}
+	if !now.Before(s.probeAt) {
+		s.probeAt = now.Add(probeEvery)
+		s.client.work.Go(s.probe)
+	}
+	return false
+}
+
+// probe asks a dead server whether it lives, RFC 5997.
+func (s *server) probe() {
+	ctx, cancel := context.WithTimeout(context.Background(), probeEvery)
+	defer cancel()
+	p := &Packet{Code: StatusServer}
+	s.client.addNAS(p, nil)
+	s.roundTrip(ctx, p, 1)
+}
+
+func (s *server) count(f func(*TargetStats)) {
+	s.mu.Lock()
+	f(&s.stats)
+	s.mu.Unlock()
+}
+
+func (s *server) snapshot() TargetStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Addr, st.Dead = s.addr, s.dead
+	return st
+}
+
+// open finds an identifier that is free, on a new socket if it must be.
+func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) {
+	w := &waiter{code: code, reply: make(chan *Packet, 1)}
+	if k := s.reserve(w); k != nil {
+		return k, w, nil
+	}
+	dial := s.client.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, "udp", s.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	k := &socket{server: s, conn: conn, closed: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sockets) >= maxSockets {
+		conn.Close()
+		return nil, nil, errTooMany
+	}
+	k.reserve(w)
+	s.sockets = append(s.sockets, k)
+	s.client.work.Go(k.read)
+	return k, w, nil
+}
+
+// reserve takes an identifier of an open socket.
+func (s *server) reserve(w *waiter) *socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.sockets {
+		if k.reserve(w) {
+			return k
+		}
+	}
+	return nil
+}
+
+// forget takes a socket out that is closed.
+func (s *server) forget(k *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, o := range s.sockets {
+		if o == k {
+			s.sockets = append(s.sockets[:i:i], s.sockets[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *server) close() {
+	s.mu.Lock()
+	list := s.sockets
+	s.sockets = nil
+	s.mu.Unlock()
+	for _, k := range list {
+		k.close()
+	}
+}
+
+// drop counts a reply that does not count, and says why. Such a reply changes nothing: RFC 5080 section 2.2.2.
+func (s *server) drop(why error) {
+	s.count(func(st *TargetStats) { st.Bad++ })
+	s.client.log().LogAttrs(context.Background(), slog.LevelWarn, "radius: reply dropped",
+		slog.String("server", s.addr), slog.Any("err", why))
+}
