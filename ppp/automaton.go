@@ -196,6 +196,9 @@ func (a *automaton) receive(now time.Time, pkt []byte) {
 	case codeConfigureNak, codeConfigureReject:
 		a.receiveNak(now, code, id, data)
 	case codeTerminateRequest:
+		if a.proto == protoLCP {
+			a.link.byeText = terminateText(data)
+		}
 		a.event(evTerminate, now, func() { a.termAck(id) })
 		if a.proto == protoLCP {
 			a.link.byeWhileOpening(now)

@@ -246,7 +246,7 @@ func TestTerminateFromEitherEnd(t *testing.T) {
 		}
 		began := time.Now()
 		var e *TerminatedError
-		if err := <-ended; !errors.As(err, &e) || !e.Remote || e.Cause != UserRequest {
+		if err := <-ended; !errors.As(err, &e) || !e.Remote || e.Cause != UserRequest || e.Reason != "bye" {
 			t.Errorf("%v", err)
 		}
 		if d := time.Since(began); d > goodbyeTime {
@@ -289,4 +289,19 @@ func TestTerminateWhileNegotiating(t *testing.T) {
 			t.Errorf("after %v", d)
 		}
 	})
+}
+
+func TestTerminateText(t *testing.T) {
+	for data, want := range map[string]string{
+		"":                     "",
+		"Peer not responding":  "Peer not responding",
+		"two\nlines":           "two.lines",
+		"\x00\x01\x02\x03\x04": "",
+		"\x3c\x4d\x5e\x6f\x00\x3c\xcd\x74\x00\x00\x02\xdc": "error 732 of Windows",
+		"\x3c\x4d\x5e\x6f\x00\x3c\xcd\x74\x00\x00\x00\x00": "",
+	} {
+		if got := terminateText([]byte(data)); got != want {
+			t.Errorf("%q: %q, want %q", data, got, want)
+		}
+	}
 }

@@ -43,7 +43,8 @@ type Conn struct {
 	r      sync.Mutex  // held by whoever is R
 	unused *time.Timer // ends an open link that nobody serves
 
-	// What other goroutines leave for R, who looks after each wake.
+	// What other goroutines leave for R, who looks after each wake: first the thing, then woken, then the deadline.
+	woken  atomic.Bool
 	asked  atomic.Pointer[TerminatedError] // Terminate
 	answer atomic.Pointer[decision]        // of the Authenticator
 	secret atomic.Pointer[newSecret]       // of Config.Retry
@@ -72,14 +73,15 @@ type Conn struct {
 
 // A link is the part of a Conn that belongs to R.
 type link struct {
-	phase  phase
-	err    error // why it ends; the first reason counts
-	armed  time.Time
-	lcp    lcp
-	ipcp   ipcp
-	ipv6cp ipv6cp
-	ids    byte
-	client string // texts of Identification
+	phase   phase
+	err     error // why it ends; the first reason counts
+	armed   time.Time
+	lcp     lcp
+	ipcp    ipcp
+	ipv6cp  ipv6cp
+	ids     byte
+	client  string // texts of Identification
+	byeText string // of the far side's Terminate-Request
 
 	auth       authState
 	addr       addrState
@@ -276,8 +278,11 @@ func (c *Conn) terminate(why *TerminatedError) {
 	}()
 }
 
-// poke wakes R.
-func (c *Conn) poke() { c.fc.SetReadDeadline(longAgo) }
+// poke wakes R, who then looks for what was left.
+func (c *Conn) poke() {
+	c.woken.Store(true)
+	c.fc.SetReadDeadline(longAgo)
+}
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -278,16 +279,18 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 
 func BenchmarkServe(b *testing.B) {
 	for name, g := range map[string]*Grant{"plain": nil, "limited": limits()} {
-		b.Run(name, func(b *testing.B) {
-			l := loopOf(40, 1400)
-			c := openedOn(l, true, g)
-			l.left = b.N/40 + 1
-			b.SetBytes(1400)
-			b.ReportAllocs()
-			if err := c.Serve(context.Background(), nothing); !errors.Is(err, io.EOF) {
-				b.Fatal(err)
-			}
-		})
+		for _, n := range []int{1, 40} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				l := loopOf(n, 1400)
+				c := openedOn(l, true, g)
+				l.left = b.N/n + 1
+				b.SetBytes(1400)
+				b.ReportAllocs()
+				if err := c.Serve(context.Background(), nothing); !errors.Is(err, io.EOF) {
+					b.Fatal(err)
+				}
+			})
+		}
 	}
 }
 

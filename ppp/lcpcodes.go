@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 )
 
@@ -126,6 +127,21 @@ func (l *lcp) protocolRejected(now time.Time, data []byte) {
 	}
 	l.event(evRejectOK, now, nil)
 	l.c.protocolGone(now, proto)
+}
+
+// terminateText is what a Terminate-Request says (RFC 1661 section 5.5: data for the sender's own use). pppd sends a
+// sentence; Windows its magic number, a constant, and the number of an error as its rasdial knows them.
+func terminateText(data []byte) string {
+	if len(data) == 12 && binary.BigEndian.Uint32(data[4:]) == 0x003ccd74 {
+		if n := binary.BigEndian.Uint32(data[8:]); n != 0 {
+			return fmt.Sprintf("error %d of Windows", n)
+		}
+		return ""
+	}
+	if text := cleanText(data, maxText); printable(text) {
+		return text
+	}
+	return ""
 }
 
 // cleanText makes a peer's bytes fit for logs and attributes: printable ASCII, bounded.

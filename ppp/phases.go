@@ -74,9 +74,13 @@ func (c *Conn) byeWhileOpening(now time.Time) {
 // refusal is what a goodbye of the far side means in this phase.
 func (c *Conn) refusal() error {
 	if !c.isOpen() {
-		return c.failure("Terminate-Request", nil)
+		theirs := "Terminate-Request"
+		if c.byeText != "" {
+			theirs += ": " + c.byeText
+		}
+		return c.failure(theirs, nil)
 	}
-	t := &TerminatedError{Cause: UserRequest, Remote: true}
+	t := &TerminatedError{Cause: UserRequest, Remote: true, Reason: c.byeText}
 	if !c.server {
 		t.Cause = NASRequest
 	}

@@ -126,7 +126,7 @@ func (c *Conn) start(now time.Time) error {
 func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
 	if c.phase == phaseNew {
 		now := time.Now()
-		c.look(now)
+		c.look()
 		c.end(now, c.lostError(net.ErrClosed))
 	}
 	for c.phase != phaseDead {
@@ -146,7 +146,7 @@ func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
 				return
 			}
 		}
-		if c.look(time.Now()); c.phase == phaseDead || c.opening != nil && c.phase >= phaseOpen {
+		if c.look(); c.phase == phaseDead || c.opening != nil && c.phase >= phaseOpen {
 			return
 		}
 	}
@@ -171,7 +171,12 @@ func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
 }
 
 // look acts on what other goroutines left.
-func (c *Conn) look(now time.Time) {
+func (c *Conn) look() {
+	if !c.woken.Load() {
+		return
+	}
+	c.woken.Store(false)
+	now := time.Now()
 	if d := c.answer.Swap(nil); d != nil {
 		c.decided(now, d)
 	}
