@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,8 +25,13 @@ import (
 // serveFile serves random bytes over HTTP in a namespace and returns the URL and the hash.
 func serveFile(t *testing.T, ns *netns.NS, addr string, size int) (url string, hash [32]byte) {
 	t.Helper()
-	data := make([]byte, size)
-	rand.Read(data)
+	data, h := make([]byte, size), sha256.New()
+	// In pieces: a gigabyte at once is one call of assembly, which nothing interrupts; the first garbage collection waits
+	// for it, and the whole process, other tests' sessions included, with it.
+	for piece := range slices.Chunk(data, 1<<20) {
+		rand.Read(piece)
+		h.Write(piece)
+	}
 	var l net.Listener
 	var err error
 	ns.Do(func() { l, err = net.Listen("tcp", net.JoinHostPort(addr, "0")) })
@@ -35,7 +41,7 @@ func serveFile(t *testing.T, ns *netns.NS, addr string, size int) (url string, h
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(data) })}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
-	return fmt.Sprintf("http://%v/", l.Addr()), sha256.Sum256(data)
+	return fmt.Sprintf("http://%v/", l.Addr()), [32]byte(h.Sum(nil))
 }
 
 // dialSoftEther dials with this library, in the server's namespace.
