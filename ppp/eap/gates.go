@@ -2,6 +2,7 @@ package eap
 
 import (
 	"crypto/subtle"
+	"crypto/tls"
 	"strings"
 
 	"github.com/dialway/dialway/ppp"
@@ -64,3 +65,48 @@ func isKey(b []byte) bool {
 	}
 	return len(b) >= 16 && or != 0
 }
+
+// mayGrow: a message is bounded as its fragments arrive, whatever its length field says, which it does not exceed.
+// Test: TestFragmentsAreBounded.
+func mayGrow(n int, total uint32, known bool) bool {
+	return n <= maxMessage && (!known || total <= maxMessage && n <= int(total))
+}
+
+// certified: EAP-TLS is a certificate that was verified. Test: TestTLSWithoutCertificate.
+func certified(cs *tls.ConnectionState) bool {
+	return len(cs.VerifiedChains) > 0 && len(cs.PeerCertificates) > 0
+}
+
+// identityAgrees: who shows one certificate does not claim to be another (RFC 5216 section 5.2). An Identity without a
+// user part claims nothing (RFC 9190 section 2.1.7); Windows puts host/ in front of a computer's name.
+// Test: TestTLSIdentityMismatch.
+func identityAgrees(identity string, names []string) bool {
+	if identity == "" || identity[0] == '@' {
+		return true
+	}
+	computer, isComputer := strings.CutPrefix(identity, "host/")
+	for _, n := range names {
+		if sameName(n, identity) || isComputer && sameName(n, computer) {
+			return true
+		}
+	}
+	return false
+}
+
+// trustSaid: a peer says whom it takes for its server. There is no default that would be safe: unlike a web browser it
+// has no address that a certificate could be compared with. Test: TestPeerNeedsTrust.
+func trustSaid(c *tls.Config) bool {
+	switch {
+	case c == nil:
+		return false
+	case c.InsecureSkipVerify:
+		return c.VerifyConnection != nil
+	}
+	return c.ServerName != "" && c.RootCAs != nil
+}
+
+// mayResume: a session is resumed by the method that has it given. Test: TestTLSForeignTicket.
+func mayResume(extra [][]byte) bool { return tagged(extra) }
+
+// isSuccess: the protected success indication is one byte, 0 (RFC 9190 section 2.5). Test: TestTLSSuccessIndication.
+func isSuccess(b []byte) bool { return len(b) == 1 && b[0] == 0 }

@@ -99,14 +99,13 @@ func (k *talk) run(t *testing.T) *talk {
 		if requests++; requests == k.early {
 			return nil, io.EOF
 		}
-		over := decided
 		if said {
-			over = nil
+			return nil, errCut // a link would wait until it is tired
 		}
 		select {
 		case b := <-toPeer:
 			return b, nil
-		case <-over:
+		case <-decided:
 			said = true
 			if k.authErr == nil {
 				return nil, io.EOF
