@@ -85,13 +85,8 @@ func (s *Set) problems(stay []*member, add []*Interface) (wrong []error) {
 
 // own checks an interface by itself.
 func (c *complaint) own() {
+	c.values()
 	i := c.of
-	switch {
-	case i.Name == "":
-		c.add("Name", 0, "it has none: the far side calls by it")
-	case strings.ContainsAny(i.Name, `\@`):
-		c.add("Name", 0, `a name is a user's without domain: \ and @ cannot be in it`)
-	}
 	switch {
 	case i.Dial == nil && i.NoAnswer:
 		c.add("", 0, "it neither calls nor answers")
@@ -99,6 +94,17 @@ func (c *complaint) own() {
 		c.add("Persistent", 0, "it only answers: it cannot dial by itself")
 	case i.Dial != nil && !i.NoAnswer && i.User == "":
 		c.add("User", 0, "where both ends may dial, the names tell calls that cross apart")
+	}
+}
+
+// values checks the fields one by one.
+func (c *complaint) values() {
+	i := c.of
+	switch {
+	case i.Name == "":
+		c.add("Name", 0, "it has none: the far side calls by it")
+	case strings.ContainsAny(i.Name, `\@`):
+		c.add("Name", 0, `a name is a user's without domain: \ and @ cannot be in it`)
 	}
 	seen := map[netip.Prefix]bool{}
 	for n, r := range i.Routes {
