@@ -247,3 +247,27 @@ func TestCloseAtAnyTime(t *testing.T) {
 		})
 	}
 }
+
+// A router that acknowledges 0.0.0.0 has no address to give, either.
+func TestServerWhoseQuestionIsAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		router := &Grant{User: "u", Addr: clientAddr, AskAddr: true}
+		f, c, done := network(t, true, &Config{Authenticator: says(router, nil), Auth: []AuthProtocol{}, Addr: serverAddr, NoIPv6: true})
+		if p := f.ack(protoIPCP); !bytes.Equal(p.data, quad(3, "0.0.0.0")) {
+			t.Errorf("%v", p)
+		}
+		f.request(protoIPCP, quad(3, clientAddr.String())...)
+		if p := f.ack(protoIPCP); !bytes.Equal(p.data, quad(3, serverAddr.String())) {
+			t.Errorf("%v", p)
+		}
+		f.request(protoIPCP, quad(3, clientAddr.String())...)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if i := c.Info(); i.Local != serverAddr || i.Peer != clientAddr {
+			t.Errorf("%+v", i)
+		}
+		c.Close()
+		f.bye()
+	})
+}

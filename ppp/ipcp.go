@@ -222,6 +222,10 @@ func (n *ipcp) rejected(list []byte) error {
 
 func (n *ipcp) up(now time.Time) {
 	if !n.noAddr && n.local.IsUnspecified() {
+		if n.useOwn() {
+			n.event(evNak, now, nil) // an Ack of 0.0.0.0 gives nothing: as if it had been a Nak, it is asked again
+			return
+		}
 		n.fail(now, &NegotiationError{
 			Phase: "IPCP", Remote: true, Ours: "an address", Theirs: "0.0.0.0",
 			Hint: "the far side has no address to give; set Config.Addr",
