@@ -198,30 +198,8 @@ func (c *Client) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (
 		if c.open.Load() == 0 {
 			return to(bufs, offset)
 		}
-		return c.sift(bufs, offset, to)
+		return sift(bufs, offset, c.take, to)
 	})
-}
-
-// sift takes out the answers and hands on the rest, in runs: the batch is its owner's and keeps its order.
-func (c *Client) sift(bufs [][]byte, offset int, to func(bufs [][]byte, offset int) (n int, err error)) (n int, err error) {
-	run := 0
-	for i, b := range bufs {
-		if len(b) <= offset || !c.take(b[offset:]) {
-			continue
-		}
-		if run < i {
-			m, err := to(bufs[run:i], offset)
-			if n += m; err != nil {
-				return n, err
-			}
-		}
-		n, run = n+1, i+1
-	}
-	if run < len(bufs) {
-		m, err := to(bufs[run:], offset)
-		return n + m, err
-	}
-	return n, nil
 }
 
 // take reports whether a packet is for an ask that waits.

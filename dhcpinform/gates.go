@@ -1,5 +1,10 @@
 package dhcpinform
 
+import (
+	"net/netip"
+	"time"
+)
+
 // The security predicates of this package. Each names the test that fails without it.
 
 // isAnswer reports whether m, which came in d, answers what a client asked by a: whoever reaches the client's address
@@ -10,4 +15,65 @@ func isAnswer(d datagram, m message, a *ask) bool {
 	c := m.ciaddr()
 	return d.srcPort == serverPort && (d.dst == a.addr || d.dst == broadcast) &&
 		m.op() == reply && m.kind() == typeACK && m.xid() == a.xid && m.hardware() == a.hw && (c == a.addr || c.IsUnspecified())
+}
+
+// mayInform reports whether a session may send m in d: an inform, from the address that it is about, which is the
+// session's. What says that a relay has had it is forged: a client has none in front of it (RFC 3046 section 2.1, RFC 1542
+// section 4.1.1), and a server would believe the circuit and answer to the address. Other messages than informs could
+// take and give up leases for others.
+// Without it fails TestNobodyInformsForOthers.
+func mayInform(d datagram, m message, prefixes []netip.Prefix, known bool) bool {
+	if m.op() != request || m.kind() != typeInform || m.ciaddr() != d.src || !m.giaddr().IsUnspecified() {
+		return false
+	}
+	if _, has := m.option(optAgent); has {
+		return false
+	}
+	for _, p := range prefixes {
+		if p.Contains(d.src) {
+			return true
+		}
+	}
+	return !known // the Router has checked the source against its routes
+}
+
+// mayGive reports whether a Responder may put an option of its configuration into an answer: nothing of a lease (RFC 2131
+// section 4.3.5), and nothing that the message itself is made of.
+// Without it fails TestResponderGivesNoLease.
+func mayGive(code byte) bool {
+	switch code {
+	case optPad, optEnd, optAddress, optLeaseTime, optOverload, optType, optServer, optRequest, optMaxSize, optRenewal, optRebinding, optClient, optAgent:
+		return false
+	}
+	return true
+}
+
+// mayAskNow is the generic cell rate algorithm: full is when a session's bucket is full again, and then after one more.
+// Without it fails TestFloodIsLimited.
+func mayAskNow(now, full time.Time) (then time.Time, ok bool) {
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(askInterval)
+	return full, full.Sub(now) <= askBurst*askInterval
+}
+
+// isServer reports whether an answer comes from one of the servers that are asked: whoever reaches the relay's port could
+// otherwise configure clients.
+// Without it fails TestRelayTakesAnswersOfItsServersOnly.
+func isServer(servers []netip.AddrPort, src netip.Addr) bool {
+	for _, s := range servers {
+		if s.Addr().Unmap() == src.Unmap() {
+			return true
+		}
+	}
+	return false
+}
+
+// isRelayed reports whether m, from a server, answers question q: the address is the session's, or not said (RFC 2131
+// Table 3 lets servers), and the hardware is what asked.
+// Without it fails TestRelayTakesAnswersOfItsServersOnly.
+func isRelayed(m message, q *question) bool {
+	c := m.ciaddr()
+	return m.op() == reply && m.kind() == typeACK && m.xid() == q.xid && m.hardware() == q.hw && (c == q.client || c.IsUnspecified())
 }
