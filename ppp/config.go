@@ -13,7 +13,7 @@ import (
 type Secret = secret.String
 
 // A Handler has a session once its link is open, on the session's own goroutine. It calls c.Serve, or what does
-// (Router.ServeLink), within a Hello interval; when it returns the session ends. ctx is c.Context().
+// (Router.ServeLink), within a Hello interval; when it returns the session ends. ctx is c.Context() or a child of it.
 type Handler func(ctx context.Context, c *Conn) error
 
 // A Config configures either end. It is not modified and may be shared. The zero Config is a client that has no
