@@ -26,7 +26,11 @@ const unservedTime = time.Minute
 // *TerminatedError or the transport's; the link is then closed.
 func (c *Conn) Open(ctx context.Context) error {
 	if !c.r.TryLock() {
-		return errors.New("ppp: Open of a link that is being opened or served")
+		if c.asked.Load() == nil {
+			return errors.New("ppp: Open of a link that is being opened or served")
+		}
+		<-c.over // the goodbye is under way
+		return c.closedError()
 	}
 	defer c.leave()
 	if c.ended.Load() {
