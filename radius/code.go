@@ -154,6 +154,7 @@ const (
 	msRASVersion       = 18
 	msFilter           = 22
 	msAcctAuthType     = 23
+	msAcctEAPType      = 24
 	msCHAP2Response    = 25
 	msCHAP2Success     = 26
 	msCHAP2CPW         = 27

@@ -27,7 +27,7 @@ func (c *Client) exchange(ctx context.Context, p *Packet, only *server) (*Packet
 		if i == len(list)-1 {
 			sends = mostSends
 		}
-		reply, err := s.roundTrip(ctx, p, sends)
+		reply, err := s.roundTrip(ctx, p, sends, firstWait)
 		if err == nil {
 			return reply, s, nil
 		}

@@ -1,5 +1,7 @@
 package radius
 
+import "time"
+
 // Every predicate here guards something. Beside each stands the test that fails without it.
 
 // mayTakeReply: a reply to an Access-Request without Message-Authenticator can be forged by whoever sees the request
@@ -37,3 +39,15 @@ func maySendAccept(filtered, named bool) bool { return !filtered || named }
 // ownsConversation: the rounds of an EAP conversation come from the access server that began it, or who guesses or sees a
 // State could take it over. Test: TestConversationIsOfOneClient.
 func ownsConversation(same bool) bool { return same }
+
+// isOfNow: a Disconnect or CoA that was recorded long ago must not act again (RFC 5176 section 6.3).
+// Test: TestOldDisconnectDropped.
+func isOfNow(dated bool, at, now time.Time, undated bool) bool {
+	if !dated {
+		return undated
+	}
+	return now.Sub(at).Abs() <= dateWindow
+}
+
+// namesSessions: a request that names nobody would mean everybody (RFC 5176 section 3). Test: TestDisconnectOfNobodyRefused.
+func namesSessions(keys int) bool { return keys > 0 }

@@ -132,26 +132,9 @@ func (c *Client) readFilters(g *ppp.Grant, p *Packet) error {
 		if a != FilterID {
 			continue
 		}
-		id := string(v)
-		if c.Filter == nil {
+		if err := addFilter(g, string(v), c.Filter); err != nil {
 			unknown++
-			why = fmt.Errorf("radius: Filter-Id %q, and the Client has no Filter", id)
-			continue
-		}
-		f, err := c.Filter(id)
-		if err != nil || f == nil {
-			unknown++
-			if err == nil {
-				err = errors.New("no such filter")
-			}
-			why = fmt.Errorf("radius: Filter-Id %q: %w", id, err)
-			continue
-		}
-		if !strings.HasSuffix(id, ".out") {
-			g.In = both(g.In, f)
-		}
-		if !strings.HasSuffix(id, ".in") {
-			g.Out = both(g.Out, f)
+			why = err
 		}
 	}
 	for t := range p.Vendor(Microsoft) {
@@ -163,6 +146,27 @@ func (c *Client) readFilters(g *ppp.Grant, p *Packet) error {
 	}
 	if !mayPassUnfiltered(unknown) {
 		return &ppp.AuthError{Code: ppp.CodeFailed, Err: why}
+	}
+	return nil
+}
+
+// addFilter adds the filter that a Filter-Id names: in, out, or both ways.
+func addFilter(g *ppp.Grant, id string, filter func(id string) (func(packet []byte) bool, error)) error {
+	if filter == nil {
+		return fmt.Errorf("radius: Filter-Id %q, and there is no Filter to resolve it", id)
+	}
+	f, err := filter(id)
+	if err == nil && f == nil {
+		err = errors.New("no such filter")
+	}
+	if err != nil {
+		return fmt.Errorf("radius: Filter-Id %q: %w", id, err)
+	}
+	if !strings.HasSuffix(id, ".out") {
+		g.In = both(g.In, f)
+	}
+	if !strings.HasSuffix(id, ".in") {
+		g.Out = both(g.Out, f)
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func jittered(d time.Duration) time.Duration {
 	return d + time.Duration((mrand.Float64()*0.2-0.1)*float64(d))
 }
 
-// roundTrip sends a request, up to sends times, and returns the verified reply.
-func (s *server) roundTrip(ctx context.Context, p *Packet, sends int) (*Packet, error) {
+// roundTrip sends a request, up to sends times with wait after the first, and returns the verified reply.
+func (s *server) roundTrip(ctx context.Context, p *Packet, sends int, wait time.Duration) (*Packet, error) {
 	k, w, err := s.open(ctx, p.Code)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (s *server) roundTrip(ctx context.Context, p *Packet, sends int) (*Packet, 
 		w.auth = [16]byte(b[4:])
 	}
 	k.expect(w)
-	start, wait := time.Now(), firstWait
+	start := time.Now()
 	for i := range sends {
 		s.count(func(st *TargetStats) {
 			if i == 0 {
@@ -170,7 +170,7 @@ func (s *server) probe() {
 	defer cancel()
 	p := &Packet{Code: StatusServer}
 	s.client.addNAS(p, nil)
-	s.roundTrip(ctx, p, 1)
+	s.roundTrip(ctx, p, 1, firstWait)
 }
 
 func (s *server) count(f func(*TargetStats)) {

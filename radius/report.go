@@ -1,0 +1,186 @@
+package radius
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	flushTime   = 5 * time.Second
+	mostSending = 32 // records under way at once
+	acctLongest = time.Minute
+)
+
+// Serve sends what is spooled, On first and Off last, until ctx has ended and so has every session that was started;
+// then it flushes for 5 seconds at most. So it may have the ctx that also ends the server. It never returns nil: the
+// error is ctx's, and says how many records were left, which a directory keeps for the next Serve.
+func (a *Accounting) Serve(ctx context.Context) error {
+	if a.Client == nil {
+		return errors.New("radius: Accounting without a Client")
+	}
+	if err := a.openSpool(); err != nil {
+		return err
+	}
+	wake := a.waker()
+	a.putFirst(a.event(statusOn, time.Now(), nil))
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer cancel() // before it
+	for ending := false; ; {
+		if !ending && ctx.Err() != nil && a.sessions() == 0 {
+			ending = true
+			a.put(a.event(statusOff, time.Now(), nil))
+			a.hurry()
+			defer time.AfterFunc(flushTime, cancel).Stop()
+		}
+		next := a.sendReady(work, &sending)
+		if left := a.Pending(); ending && left == 0 {
+			return context.Cause(ctx)
+		} else if ending && work.Err() != nil {
+			return fmt.Errorf("radius: %d accounting records not sent: %w", left, context.Cause(ctx))
+		}
+		a.pause(ctx, work, wake, next, ending)
+	}
+}
+
+// pause waits until there may be something to do: at once, by next, or when it is woken.
+func (a *Accounting) pause(ctx, work context.Context, wake <-chan struct{}, next time.Time, ending bool) {
+	var timer <-chan time.Time
+	if !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
+		defer t.Stop()
+		timer = t.C
+	}
+	done := ctx.Done()
+	if ending || ctx.Err() != nil {
+		done = nil // it has been seen; the last session wakes
+	}
+	select {
+	case <-wake:
+	case <-timer:
+	case <-done:
+	case <-work.Done():
+	}
+}
+
+// sendReady begins to send what may be sent now, and returns when there may be more; zero: when it is woken.
+func (a *Accounting) sendReady(ctx context.Context, sending *sync.WaitGroup) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	batch, next := a.spool.take(time.Now(), mostSending)
+	for _, r := range batch {
+		p, err := a.spool.read(r)
+		if err != nil {
+			a.spool.remove(r)
+			a.log().Error("radius: accounting record lost", "err", err)
+			continue
+		}
+		r.busy = true
+		sending.Go(func() {
+			a.send(ctx, r, p)
+			a.poke()
+		})
+	}
+	return next
+}
+
+// send sends a record to one server after the other. Each time it is another packet, under another identifier: how long
+// ago it was has changed (RFC 2866 section 5.2). Nothing ends it but an answer (RFC 5080 section 2.2.1).
+func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet) {
+	err := errNoTargets
+	wait := min(firstWait<<min(r.tries, 4), longWait)
+	for _, s := range a.Client.order(a.Client.servers(true)) {
+		q := p.clone()
+		if t, ok := p.uint32(EventTimestamp); ok {
+			q.addUint32(AcctDelayTime, uint32(max(0, time.Now().Unix()-int64(t))))
+		}
+		if _, err = s.roundTrip(ctx, q, 1, wait); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.busy = false
+	if err == nil || r.stale {
+		a.spool.remove(r)
+		return
+	}
+	r.tries++
+	r.next = time.Now().Add(jittered(min(time.Second<<min(r.tries, 6), acctLongest)))
+	a.log().Debug("radius: accounting record not sent", "session", r.session, "err", err)
+}
+
+// put spools a record.
+func (a *Accounting) put(p *Packet) {
+	if err := a.openSpool(); err != nil {
+		a.log().Error("radius: accounting records are kept in memory", "err", err)
+	}
+	a.mu.Lock()
+	dropped, err := a.spool.put(p)
+	a.mu.Unlock()
+	if dropped > 0 {
+		a.log().Error("radius: too many accounting records wait: lost", "records", dropped)
+	}
+	if err != nil {
+		a.log().Error("radius: accounting record is kept in memory", "err", err)
+	}
+	a.poke()
+}
+
+// putFirst spools On, behind what an earlier process has left and before what this one has.
+func (a *Accounting) putFirst(p *Packet) {
+	a.put(p)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q := a.spool.queue
+	i := len(q) - 1
+	for i > 0 && !q[i-1].old {
+		i--
+	}
+	on := q[len(q)-1]
+	copy(q[i+1:], q[i:])
+	q[i] = on
+}
+
+func (a *Accounting) openSpool() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.spool.open(a.Spool, a.MaxSpool)
+}
+
+func (a *Accounting) sessions() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.active
+}
+
+// waker returns the channel that poke fills.
+func (a *Accounting) waker() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.wake == nil {
+		a.wake = make(chan struct{}, 1)
+	}
+	return a.wake
+}
+
+func (a *Accounting) poke() {
+	a.waker()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hurry lets every record be sent now, whatever was to be waited for.
+func (a *Accounting) hurry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.spool.queue {
+		r.tries, r.next = 0, time.Time{}
+	}
+}
