@@ -106,14 +106,18 @@ func (c *Client) servers(accounting bool) []*server {
 				}
 				acct = withPort(host, "1813")
 			}
-			c.auth = append(c.auth, &server{client: c, target: t, index: i, addr: withPort(t.Addr, "1812")})
-			c.acct = append(c.acct, &server{client: c, target: t, index: i, addr: withPort(acct, "1813")})
+			c.auth = append(c.auth, c.newServer(i, withPort(t.Addr, "1812")))
+			c.acct = append(c.acct, c.newServer(i, withPort(acct, "1813")))
 		}
 	}
 	if accounting {
 		return c.acct
 	}
 	return c.auth
+}
+
+func (c *Client) newServer(i int, addr string) *server {
+	return &server{client: c, target: &c.Targets[i], index: i, addr: addr, dialling: make(chan struct{}, 1)}
 }
 
 func withPort(addr, port string) string {

@@ -26,6 +26,8 @@ type server struct {
 	index  int
 	addr   string
 
+	dialling chan struct{} // room for one
+
 	mu      sync.Mutex
 	sockets []*socket
 	dead    bool
@@ -190,6 +192,16 @@ func (s *server) snapshot() TargetStats {
 // open finds an identifier that is free, on a new socket if it must be.
 func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) {
 	w := &waiter{code: code, reply: make(chan *Packet, 1)}
+	if k := s.reserve(w); k != nil {
+		return k, w, nil
+	}
+	// One at a time: who waited may find a socket that another has opened.
+	select {
+	case s.dialling <- struct{}{}:
+		defer func() { <-s.dialling }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
 	if k := s.reserve(w); k != nil {
 		return k, w, nil
 	}
