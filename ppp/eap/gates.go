@@ -110,3 +110,11 @@ func mayResume(extra [][]byte) bool { return tagged(extra) }
 
 // isSuccess: the protected success indication is one byte, 0 (RFC 9190 section 2.5). Test: TestTLSSuccessIndication.
 func isSuccess(b []byte) bool { return len(b) == 1 && b[0] == 0 }
+
+// bindingHolds: both ends of the tunnel know the inner method's keys, and both of the inner method the tunnel's ([MS-PEAP]
+// section 3.1.5.5). Test: TestPEAPManInTheMiddle.
+func bindingHolds(want, got []byte) bool { return subtle.ConstantTimeCompare(want, got) == 1 }
+
+// mayGoUnbound: PEAP without a crypto binding is accepted only where it was said, and the tunnel's end was verified.
+// Test: TestPEAPWithoutBinding.
+func mayGoUnbound(okay, verified bool) bool { return okay && verified }
