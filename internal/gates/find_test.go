@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -118,11 +119,10 @@ func parse(dir string, files []string) (gates []gate, wrong []string) {
 				continue
 			}
 			if g.open = open[g.String()]; g.open == "" {
-				if !returnsBool(fn) {
+				if g.open = returnTrue(fn); g.open == "" {
 					wrong = append(wrong, fmt.Sprintf("%v: %s is no predicate: say in the map open what lets everybody through", at, g))
 					continue
 				}
-				g.open = "return true"
 			}
 			gates = append(gates, g)
 		}
@@ -139,13 +139,27 @@ func parse(dir string, files []string) (gates []gate, wrong []string) {
 // returns stands well beside it.
 func usedByName(dir, name string) bool { return strings.HasSuffix(name, "Error") }
 
-func returnsBool(fn *ast.FuncDecl) bool {
+// returnTrue is the statements that make a predicate say yes; what it says beside that is zero. It is empty for what is no
+// predicate.
+func returnTrue(fn *ast.FuncDecl) string {
 	r := fn.Type.Results
-	if fn.Recv != nil || r == nil || r.NumFields() != 1 {
-		return false
+	if fn.Recv != nil || r == nil {
+		return ""
 	}
-	id, ok := r.List[0].Type.(*ast.Ident)
-	return ok && id.Name == "bool"
+	last := r.List[len(r.List)-1]
+	if id, ok := last.Type.(*ast.Ident); !ok || id.Name != "bool" || len(last.Names) > 1 {
+		return ""
+	}
+	var zeros, values string
+	n := 0
+	for _, f := range r.List[:len(r.List)-1] {
+		for range max(1, len(f.Names)) {
+			zeros += fmt.Sprintf("var zero%d %s; ", n, types.ExprString(f.Type))
+			values += fmt.Sprintf("zero%d, ", n)
+			n++
+		}
+	}
+	return zeros + "return " + values + "true"
 }
 
 // testsOf returns the names of a package's tests, its external ones included.
