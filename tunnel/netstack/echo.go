@@ -133,20 +133,26 @@ func (e *echo) Write(m []byte) (int, error) {
 	if len(m) < echoHeader || m[0] != e.replyType() || m[1] != 0 {
 		return len(m), nil // an error message, or somebody else's
 	}
-	p := e.core.out.get()
+	e.core.out.sendOne(func(b []byte) []byte { return e.append(b, m) })
+	return len(m), nil
+}
+
+// append appends the packet of a reply.
+func (e *echo) append(b, m []byte) []byte {
+	start := len(b)
 	if e.dst.Is4() {
 		src, dst, n := e.dst.As4(), e.src.As4(), 20+len(m)
-		p.b = append(p.b, 0x45, 0, byte(n>>8), byte(n), 0, 0, 0, 0, echoHops, packet.ProtoICMP, 0, 0)
-		p.b = append(append(p.b, src[:]...), dst[:]...)
-		packet.IPv4(p.b[headroom:]).SetChecksum()
+		b = append(b, 0x45, 0, byte(n>>8), byte(n), 0, 0, 0, 0, echoHops, packet.ProtoICMP, 0, 0)
+		b = append(append(b, src[:]...), dst[:]...)
+		packet.IPv4(b[start:]).SetChecksum()
 	} else {
 		src, dst := e.dst.As16(), e.src.As16()
-		p.b = append(p.b, 0x60, 0, 0, 0, byte(len(m)>>8), byte(len(m)), packet.ProtoICMPv6, echoHops)
-		p.b = append(append(p.b, src[:]...), dst[:]...)
+		b = append(b, 0x60, 0, 0, 0, byte(len(m)>>8), byte(len(m)), packet.ProtoICMPv6, echoHops)
+		b = append(append(b, src[:]...), dst[:]...)
 	}
-	start := len(p.b)
-	p.b = append(p.b, m...)
-	own := p.b[start:]
+	start = len(b)
+	b = append(b, m...)
+	own := b[start:]
 	binary.BigEndian.PutUint16(own[4:], e.id)
 	own[2], own[3] = 0, 0
 	var sum uint64
@@ -154,8 +160,7 @@ func (e *echo) Write(m []byte) (int, error) {
 		sum = packet.PseudoSum(e.dst, e.src, packet.ProtoICMPv6, len(m))
 	}
 	binary.BigEndian.PutUint16(own[2:], packet.Checksum(own, sum))
-	e.core.out.put(p)
-	return len(m), nil
+	return b
 }
 
 func (e *echo) Close() error {

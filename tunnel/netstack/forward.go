@@ -38,7 +38,7 @@ func (c *core) forward(s *Stack) tcpip.Error {
 	f := &forwarder{stack: s, core: c}
 	f.buffers.New = func() any { return new([copySize]byte) }
 	c.echoes = newEchoes(f)
-	if err := c.gv.CreateNIC(nicForward, c.fwd); err != nil {
+	if err := c.fwd.create(c.gv, nicForward); err != nil {
 		return err
 	}
 	if err := c.gv.SetPromiscuousMode(nicForward, true); err != nil {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -119,15 +118,14 @@ func connected(t testing.TB, a, b *host) (x, y net.Conn) {
 	return x, y
 }
 
-// goroutines returns the stacks of all goroutines but the testing package's, once there are at most n or a while has passed.
+// goroutines returns how many there are, and their stacks, once there are at most n or a while has passed.
 func goroutines(n int) (count int, all string) {
 	for range 100 {
-		b := make([]byte, 1<<20)
-		all = string(b[:runtime.Stack(b, true)])
-		if count = strings.Count(all, "goroutine "); count <= n {
+		if count = runtime.NumGoroutine(); count <= n {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return count, all
+	b := make([]byte, 1<<20)
+	return count, string(b[:runtime.Stack(b, true)])
 }

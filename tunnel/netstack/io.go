@@ -13,22 +13,18 @@ func (s *Stack) Read(bufs [][]byte, sizes []int, offset int) (n int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	var some [batchSize]*outgoing
-	var never bool
-	list := c.out.take(some[:0], min(len(bufs), len(sizes), batchSize), &never)
-	if len(list) == 0 {
-		return 0, errClosed
-	}
-	defer c.out.give(list)
-	for _, p := range list {
-		b := p.b[headroom:]
-		if len(bufs[n])-offset < len(b) {
-			continue // the MTU has been raised since the caller made its buffers
+	for {
+		n, ok := c.out.read(bufs[:min(len(bufs), batchSize)], sizes, offset)
+		if n > 0 {
+			return n, nil
 		}
-		sizes[n] = copy(bufs[n][offset:], b)
-		n++
+		if !ok {
+			return 0, errClosed
+		}
+		if len(bufs) == 0 {
+			return 0, nil
+		}
 	}
-	return n, nil
 }
 
 // Write is tunnel.PacketIO's: it takes what the far side sends.
@@ -37,6 +33,11 @@ func (s *Stack) Write(bufs [][]byte, offset int) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	in := c.in.enter()
+	if in == nil {
+		return 0, errClosed
+	}
+	defer c.in.leave(in)
 	for _, b := range bufs {
 		src, dst, ok := addresses(b, offset)
 		if !ok || martian(src, dst) {
@@ -50,9 +51,7 @@ func (s *Stack) Write(bufs [][]byte, offset int) (n int, err error) {
 			}
 			d = c.fwd
 		}
-		if !d.deliver(b[offset:]) {
-			return n, errClosed
-		}
+		in.add(d, b[offset:])
 		n++
 	}
 	return n, nil

@@ -12,7 +12,6 @@ import (
 // serving is a Serve that runs.
 type serving struct {
 	cancel context.CancelCauseFunc
-	pumped chan struct{} // closed when nothing more goes to the link
 	done   chan struct{} // closed when Serve is about to return
 }
 
@@ -28,11 +27,10 @@ var errServing = errors.New("netstack: the stack serves a link already")
 func (s *Stack) Serve(ctx context.Context, l tunnel.Link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	run := &serving{cancel: cancel, pumped: make(chan struct{}), done: make(chan struct{})}
+	run := &serving{cancel: cancel, done: make(chan struct{})}
 	c, err := s.begin(run)
 	if err == nil && len(l.Addrs()) > 0 {
 		if err = s.Configure(ctx, l); err != nil {
-			close(run.pumped)
 			s.end(run, err)
 		}
 	}
@@ -40,14 +38,10 @@ func (s *Stack) Serve(ctx context.Context, l tunnel.Link) error {
 		l.Close()
 		return err
 	}
-	var stopped bool
-	go func() {
-		defer close(run.pumped)
-		c.pump(l, &stopped)
-	}()
+	to := tunnel.PacketWriter(l)
+	c.out.link.Store(&to)
 	err = l.Serve(ctx, s.Write)
-	c.out.stop(&stopped)
-	<-run.pumped
+	c.out.link.Store(nil)
 	switch {
 	case context.Cause(ctx) == errClosed:
 		err = errClosed
@@ -99,28 +93,5 @@ func (s *Stack) expire(err error) {
 	s.mu.Unlock()
 	if over {
 		s.fail(err)
-	}
-}
-
-// pump sends what the stack has for l until stopped, or the stack closes.
-func (c *core) pump(l tunnel.PacketWriter, stopped *bool) {
-	list := make([]*outgoing, 0, batchSize)
-	bufs := make([][]byte, 0, batchSize)
-	dead := false
-	for {
-		list = c.out.take(list[:0], batchSize, stopped)
-		if len(list) == 0 {
-			return
-		}
-		bufs = bufs[:0]
-		for _, p := range list {
-			bufs = append(bufs, p.b[:len(p.b):len(p.b)])
-		}
-		if !dead {
-			// An error means that the link has ended; Serve says why. What comes until then is lost.
-			_, err := l.Write(bufs, headroom)
-			dead = err != nil
-		}
-		c.out.give(list)
 	}
 }

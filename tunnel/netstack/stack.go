@@ -234,18 +234,16 @@ func (s *Stack) Close() error {
 			return
 		}
 		s.fail(errClosed)
-		c.gv.Close() // resets of flows whose owners have closed them go out
-		c.out.close()
+		c.gv.Close() // also what its owners have closed and is still being sent
 		if running != nil {
-			<-running.pumped // so do they
 			running.cancel(errClosed)
 			<-running.done
 		}
 		c.cancel()
 		s.tasks.Wait()
-		c.dev.close()
-		c.fwd.close()
+		c.in.close()
 		c.gv.Wait()
+		c.out.close()
 	})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -179,10 +180,11 @@ func TestCauseOfADeadTunnelComesOutOfDials(t *testing.T) {
 }
 
 func TestCloseEndsEverything(t *testing.T) {
-	before, _ := goroutines(0)
+	before := runtime.NumGoroutine()
 	x, y := pipe([]netip.Addr{addrA}, []netip.Addr{addrB})
 	a, b := serve(t, new(Stack), x), serve(t, new(Stack), y)
 	c, d := connected(t, a, b)
+	_, far := connected(t, a, b)
 	l := listen(t, a, "tcp", ":1")
 	pc, err := a.ListenPacket("udp", ":1")
 	if err != nil {
@@ -208,8 +210,8 @@ func TestCloseEndsEverything(t *testing.T) {
 	if err := <-a.ended; !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
-	d.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.Copy(io.Discard, d); !errors.Is(err, syscall.ECONNRESET) {
+	far.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Error("the far side:", err)
 	}
 	if _, err := a.DialContext(t.Context(), "tcp", "10.8.0.2:1"); !errors.Is(err, net.ErrClosed) {
@@ -224,6 +226,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	b.Close()
 	c.Close()
 	d.Close()
+	far.Close()
 	if n, all := goroutines(before); n > before {
 		t.Errorf("%d goroutines, %d before:\n%s", n, before, all)
 	}
