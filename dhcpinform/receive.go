@@ -76,11 +76,16 @@ func (p *peers) allow(via tunnel.PacketWriter, now time.Time) bool {
 		}
 		p.swept = now
 	}
-	then, ok := mayAskNow(now, p.full[via])
-	if ok {
-		p.full[via] = then
+	full := p.full[via]
+	if full.Before(now) {
+		full = now
 	}
-	return ok
+	full = full.Add(askInterval)
+	if !mayAskNow(now, full) {
+		return false
+	}
+	p.full[via] = full
+	return true
 }
 
 // addrsOf returns this end's addresses on a link.
