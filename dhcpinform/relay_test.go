@@ -164,6 +164,7 @@ func TestRelayDeliversHoweverServersAnswer(t *testing.T) {
 						t.Errorf("the client was told option 82: %q", x.Data)
 					}
 				}
+				synctest.Wait()
 				if s := r.Stats(); s != (Stats{Asked: 2, Answered: 1}) {
 					t.Errorf("%+v", s)
 				}

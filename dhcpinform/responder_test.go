@@ -116,6 +116,7 @@ func TestResponderTellsAClientAll(t *testing.T) {
 		if len(via) != 2 || via[0] != l1 || via[1] != l2 {
 			t.Errorf("asked for links %v", via)
 		}
+		synctest.Wait()
 		if s := r.Stats(); s != (Stats{Asked: 2, Answered: 2}) {
 			t.Errorf("%+v", s)
 		}
