@@ -15,8 +15,8 @@ const serverTimeout = 1500 * time.Millisecond
 
 var errNoServers = errors.New("netstack: the tunnel has named no name servers")
 
-// Resolver asks the tunnel's name servers, those of the last Configure, one after the other until one answers; never the
-// system's. The rest is as for any net.Resolver with PreferGo: the system's file of hosts comes first, and its list of
+// Resolver asks the tunnel's name servers, those of the last Configure, one after the other until one answers, which is
+// asked first from then on; never the system's. The rest is as for any net.Resolver with PreferGo: the system's file of hosts comes first, and its list of
 // domains to search applies.
 func (s *Stack) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: s.dialDNS}
@@ -27,10 +27,7 @@ func (s *Stack) dialDNS(ctx context.Context, network, _ string) (net.Conn, error
 	if _, err := s.await(ctx); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	servers := slices.Clone(s.dns)
-	s.mu.Unlock()
-	servers = slices.DeleteFunc(servers, func(a netip.Addr) bool { return !s.reaches(a.Unmap()) })
+	servers := s.servers()
 	if len(servers) == 0 {
 		return nil, errNoServers
 	}
@@ -43,7 +40,7 @@ func (s *Stack) dialDNS(ctx context.Context, network, _ string) (net.Conn, error
 		if i < len(servers)-1 {
 			one, cancel = context.WithTimeout(ctx, serverTimeout)
 		}
-		c, err := s.DialContext(one, "tcp", netip.AddrPortFrom(a.Unmap(), 53).String())
+		c, err := s.DialContext(one, "tcp", netip.AddrPortFrom(a, 53).String())
 		cancel()
 		if err == nil {
 			return c, nil
@@ -53,6 +50,24 @@ func (s *Stack) dialDNS(ctx context.Context, network, _ string) (net.Conn, error
 		}
 	}
 	return nil, first
+}
+
+// servers returns the name servers in the order in which they are to be asked.
+func (s *Stack) servers() []netip.Addr {
+	s.mu.Lock()
+	servers, good := slices.Clone(s.dns), s.goodDNS
+	s.mu.Unlock()
+	if i := slices.Index(servers, good); i > 0 {
+		servers = slices.Insert(slices.Delete(servers, i, i+1), 0, good)
+	}
+	return slices.DeleteFunc(servers, func(a netip.Addr) bool { return !s.reaches(a) })
+}
+
+// answered remembers who does.
+func (s *Stack) answered(server netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.goodDNS = server
 }
 
 // A query is the connection that a net.Resolver asks one question over. It asks one server after the other: what is
@@ -92,7 +107,7 @@ func (q *query) ask() error {
 	if q.closed {
 		return net.ErrClosed
 	}
-	server := netip.AddrPortFrom(q.servers[q.asked].Unmap(), 53)
+	server := netip.AddrPortFrom(q.servers[q.asked], 53)
 	q.asked++
 	c, err := q.stack.DialContext(q.ctx, "udp", server.String())
 	if err != nil {
@@ -113,6 +128,7 @@ func (q *query) Read(b []byte) (int, error) {
 	for {
 		q.mu.Lock()
 		c, last, deadline := q.conn, q.asked >= len(q.servers), q.deadline
+		server := q.servers[max(q.asked-1, 0)]
 		q.mu.Unlock()
 		if c == nil {
 			return 0, net.ErrClosed
@@ -120,10 +136,11 @@ func (q *query) Read(b []byte) (int, error) {
 		n, err := c.Read(b)
 		late := !deadline.IsZero() && !time.Now().Before(deadline)
 		switch {
+		case err == nil && !unwilling(b[:n]):
+			q.stack.answered(server)
+			return n, nil
 		case last, late && err != nil, errors.Is(err, net.ErrClosed):
 			return n, err
-		case err == nil && !unwilling(b[:n]):
-			return n, nil
 		}
 		if err := q.ask(); err != nil {
 			return 0, err

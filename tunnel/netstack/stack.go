@@ -46,6 +46,7 @@ type Stack struct {
 	closed  bool
 	addrs   []netip.Addr
 	dns     []netip.Addr
+	goodDNS netip.Addr // the one that answered last
 	flows   map[flow]struct{}
 	changed chan struct{}  // closed when anything has changed that a dial waits for
 	ended   error          // why nothing is served any more
@@ -103,7 +104,10 @@ func (s *Stack) Configure(ctx context.Context, l tunnel.Link) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	dns := slices.Clone(l.DNS())
+	var dns []netip.Addr
+	for _, a := range l.DNS() {
+		dns = append(dns, a.Unmap().WithZone(""))
+	}
 	return s.set(l.Addrs(), func() {
 		s.dns = dns
 		if mtu := l.MTU(); mtu > 0 {
