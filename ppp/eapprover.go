@@ -36,6 +36,8 @@ type eapProver struct {
 	eapType  byte // of the last method
 	msk      []byte
 	at       time.Time
+	no       *AuthError // the server's Failure, of which the method was told
+	verdict  chan error // what the method makes of it; filled once
 }
 
 func (m *eapProver) begin(now time.Time) {}
@@ -83,10 +85,13 @@ func (m *eapProver) start(id byte, pkt []byte) {
 	m.state, m.id, m.known, m.response, m.success, m.eapType = proverAsks, id, true, nil, false, 0
 	m.run++
 	run, f := m.run, m.host.settings().EAP
+	verdict := make(chan error, 1)
+	m.no, m.verdict = nil, verdict
 	m.host.goBeside(func(ctx context.Context) {
 		msk, err := f(ctx, pkt, func(ctx context.Context, packet []byte) ([]byte, error) {
 			return m.exchange(ctx, run, packet)
 		})
+		verdict <- err
 		m.host.post(func(now time.Time) { m.finished(now, msk, err) })
 	})
 }
@@ -143,12 +148,24 @@ func (m *eapProver) ended(success bool) {
 		m.success = true
 		m.answer(eapAnswer{err: io.EOF})
 	case m.to != nil:
-		m.answer(eapAnswer{err: no})
+		m.no = no
+		given := *no
+		m.answer(eapAnswer{err: &given})
 	case m.state == proverAsked && success:
 		m.complete()
 	case m.state == proverAsked:
 		m.refuse(no)
 	}
+}
+
+// explain is what the method says of the server's Failure. It waits for the method, whose ctx has ended. A server says
+// goodbye right behind its Failure, so that the link may be over before the method has said why.
+func (m *eapProver) explain() error {
+	var a *AuthError
+	if err := <-m.verdict; errors.As(err, &a) {
+		return a
+	}
+	return m.no
 }
 
 // finished takes what Config.EAP returned.

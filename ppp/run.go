@@ -72,6 +72,9 @@ func (c *Conn) failure(theirs string, err error) error {
 	if v := c.auth.verifier; v != nil && v.refused() != nil {
 		return v.refused() // it could have tried again
 	}
+	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil {
+		return p.no // finish has it explained
+	}
 	if c.phase <= phaseEstablish && c.auth.asked != nil {
 		return c.noCommonAuth(err)
 	}
@@ -347,6 +350,9 @@ func (c *Conn) finish() error {
 	}
 	c.stop()
 	c.fc.Close()
+	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil && c.err == error(p.no) {
+		c.err = p.explain()
+	}
 	c.cancel(c.err)
 	c.beside.Wait()
 	c.release()
