@@ -34,10 +34,11 @@ func TestMSCHAPv2(t *testing.T) {
 		if len(k.trace) != 5 || !bytes.Equal(k.msk[32:], make([]byte, 32)) {
 			t.Errorf("%d packets, MSK %x", len(k.trace), k.msk)
 		}
-		// The layout of [MS-CHAP] section 2.2: MS-CHAPv2-ID and a length of five less than EAP's.
+		// The layout of [MS-CHAP] section 2.2: a length of five less than EAP's, and one MS-CHAPv2-ID: pppd
+		// finds by that of the Success what it must compare.
 		for i, code := range []byte{1, 2, 3} {
 			pkt := k.trace[i+1]
-			if pkt[5] != code || pkt[6] != pkt[1] && code != 3 || int(pkt[7])<<8|int(pkt[8]) != len(pkt)-5 {
+			if pkt[5] != code || pkt[6] != k.trace[1][1] || int(pkt[7])<<8|int(pkt[8]) != len(pkt)-5 {
 				t.Errorf("%x", pkt)
 			}
 		}

@@ -21,14 +21,19 @@ import (
 func (m *MSCHAPv2) Authenticate(ctx context.Context, r *Round) (*ppp.Grant, error) {
 	s := &msServer{round: r, retries: m.Retries}
 	s.renew(nil)
+	s.id = r.nextID() // [MS-CHAP] has it equal EAP's
 	answer, err := s.do(ctx, msChallenge, appendValue(nil, s.challenge, ownName))
+	var no error
 	for err == nil {
+		if no != nil && answer.code == msFailure {
+			return nil, no // the peer does not try again
+		}
 		var req *ppp.AuthRequest
 		if req, err = s.attempt(answer); err != nil {
 			return nil, err
 		}
-		g, no := askNext(ctx, r.Next, req)
-		if no == nil {
+		var g *ppp.Grant
+		if g, no = askNext(ctx, r.Next, req); no == nil {
 			return s.succeed(ctx, g)
 		}
 		if answer, err = s.fail(ctx, no); s.over {
@@ -43,6 +48,7 @@ type msServer struct {
 	round     *Round
 	retries   int
 	challenge []byte
+	id        byte // of the last Response
 	attempts  int
 	user      string
 	expired   bool // a new password was asked for
@@ -59,9 +65,10 @@ func (s *msServer) renew(wanted []byte) {
 	rand.Read(s.challenge)
 }
 
-// do sends a packet under the identifier of the EAP packet, as other servers do; the answer is of whatever code.
+// do sends a packet; the answer is of whatever code. Success and Failure have the identifier of the Response, as in CHAP
+// (RFC 1994 section 4.2): pppd finds what it must compare by it.
 func (s *msServer) do(ctx context.Context, code msCode, body []byte) (msPacket, error) {
-	answer, err := s.round.Do(ctx, msPacket{code: code, id: s.round.nextID(), body: body}.append(nil))
+	answer, err := s.round.Do(ctx, msPacket{code: code, id: s.id, body: body}.append(nil))
 	if err != nil {
 		return msPacket{}, err
 	}
@@ -76,6 +83,7 @@ func (s *msServer) do(ctx context.Context, code msCode, body []byte) (msPacket, 
 // the Request's, and EAP has checked its own.
 func (s *msServer) attempt(p msPacket) (*ppp.AuthRequest, error) {
 	s.attempts++
+	s.id = p.id
 	req := &ppp.AuthRequest{
 		Call: s.round.Request.Call, Client: s.round.Request.Client,
 		Protocol: ppp.MSCHAPv2, Attempt: s.attempts, Identifier: p.id, Challenge: bytes.Clone(s.challenge),
@@ -92,8 +100,6 @@ func (s *msServer) attempt(p msPacket) (*ppp.AuthRequest, error) {
 			return nil, far(fmt.Errorf("eap: an MS-CHAPv2 Change-Password of %d bytes", len(p.body)))
 		}
 		req.Change = bytes.Clone(p.body)
-	case p.code == msFailure:
-		return nil, &ppp.AuthError{Err: errors.New("eap: the peer does not try again")}
 	default:
 		return nil, far(fmt.Errorf("eap: an MS-CHAPv2 packet of code %d that was not asked for", p.code))
 	}
