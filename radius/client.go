@@ -33,7 +33,6 @@ type Client struct {
 	mu   sync.Mutex
 	auth []*server // as Targets
 	acct []*server
-	work sync.WaitGroup // probes and readers
 
 	_ [0]func()
 }
@@ -137,7 +136,6 @@ func (c *Client) Close() error {
 			s.close()
 		}
 	}
-	c.work.Wait()
 	return nil
 }
 

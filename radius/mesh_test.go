@@ -107,6 +107,11 @@ func (n *node) Read(b []byte) (int, error) {
 }
 
 func (n *node) WriteTo(b []byte, to net.Addr) (int, error) {
+	select {
+	case <-n.done:
+		return 0, net.ErrClosed
+	default:
+	}
 	n.mesh.send(n.local, to.(*net.UDPAddr).AddrPort(), b)
 	return len(b), nil
 }

@@ -161,7 +161,7 @@ func (s *server) usable(now time.Time) bool {
 	}
 	if !now.Before(s.probeAt) {
 		s.probeAt = now.Add(probeEvery)
-		s.client.work.Go(s.probe)
+		go s.probe()
 	}
 	return false
 }
@@ -213,7 +213,7 @@ func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	k := &socket{server: s, conn: conn, closed: make(chan struct{})}
+	k := &socket{server: s, conn: conn, closed: make(chan struct{}), stopped: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sockets) >= maxSockets {
@@ -222,7 +222,7 @@ func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) 
 	}
 	k.reserve(w)
 	s.sockets = append(s.sockets, k)
-	s.client.work.Go(k.read)
+	go k.read()
 	return k, w, nil
 }
 
@@ -257,6 +257,9 @@ func (s *server) close() {
 	s.mu.Unlock()
 	for _, k := range list {
 		k.close()
+	}
+	for _, k := range list {
+		<-k.stopped
 	}
 }
 

@@ -56,8 +56,11 @@ func (s *Server) take(pc *net.PacketConn, from netip.AddrPort, b []byte) {
 		return
 	}
 	r := &request{server: s, pc: pc, from: from, secret: secret, packet: p, key: replyKey{pc, from, p.Identifier}}
-	if s.begin(r) {
+	fresh, reply := s.begin(r)
+	if fresh {
 		go r.answer()
+	} else if reply != nil {
+		(*pc).WriteTo(reply, net.UDPAddrFromAddrPort(from))
 	}
 }
 
@@ -65,28 +68,24 @@ func (s *Server) drop(from netip.AddrPort, why error) {
 	s.log().LogAttrs(context.Background(), slog.LevelWarn, "radius: request dropped", slog.Any("from", from), slog.Any("err", why))
 }
 
-// begin reports whether a request is to be worked at. One that came before gets its reply again.
-func (s *Server) begin(r *request) bool {
+// begin reports whether a request is to be worked at. One that has been answered has its reply.
+func (s *Server) begin(r *request) (fresh bool, reply []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return false
+		return false, nil
 	}
-	reply, known := s.replies.find(r.key, r.packet.Authenticator)
-	switch {
-	case known && reply != nil:
-		(*r.pc).WriteTo(reply, net.UDPAddrFromAddrPort(r.from))
-		return false
-	case known:
-		return false // its Authenticator is at work: RFC 5080 section 2.2.2
-	case s.pending >= s.maxPending():
+	if reply, known := s.replies.find(r.key, r.packet.Authenticator); known {
+		return false, reply // nil while its Authenticator is at work: RFC 5080 section 2.2.2
+	}
+	if s.pending >= s.maxPending() {
 		s.log().Warn("radius: too many requests, one is dropped", "from", r.from)
-		return false
+		return false, nil
 	}
 	s.pending++
 	s.replies.begin(r.key, r.packet.Authenticator)
 	s.work.Add(1)
-	return true
+	return true, nil
 }
 
 // answer works at a request.

@@ -29,6 +29,7 @@ type Server struct {
 	conns   map[*net.PacketConn]struct{} // by pointer: a PacketConn need not be comparable
 	ctx     context.Context              // of the work; nil before the first Serve
 	cancel  context.CancelFunc
+	drained chan struct{} // closed when Shutdown or Close has done its work
 	work    sync.WaitGroup
 	pending int
 	replies replyCache
@@ -69,7 +70,11 @@ func (s *Server) Serve(pc net.PacketConn) error {
 		return ErrServerClosed
 	}
 	defer s.served(&pc)
-	return receive(pc, s.isClosing, func(from netip.AddrPort, b []byte) { s.take(&pc, from, b) })
+	err := receive(pc, s.isClosing, func(from netip.AddrPort, b []byte) { s.take(&pc, from, b) })
+	if err == ErrServerClosed {
+		<-s.drained // answers under way need pc
+	}
+	return err
 }
 
 // receive reads datagrams until closing.
@@ -115,6 +120,7 @@ func (s *Server) serving(pc *net.PacketConn) bool {
 	if s.conns == nil {
 		s.conns, s.talks = make(map[*net.PacketConn]struct{}), make(map[string]*talk)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
+		s.drained = make(chan struct{})
 	}
 	s.conns[pc] = struct{}{}
 	return true
@@ -157,6 +163,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.closeConns(conns)
 	<-done
+	s.drain()
 	return err
 }
 
@@ -164,7 +171,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.closeConns(s.stop())
 	s.work.Wait()
+	s.drain()
 	return nil
+}
+
+// drain lets Serve return.
+func (s *Server) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained == nil {
+		return
+	}
+	select {
+	case <-s.drained:
+	default:
+		close(s.drained)
+	}
 }
 
 func (s *Server) stop() map[*net.PacketConn]struct{} {

@@ -13,6 +13,8 @@ type socket struct {
 	conn   net.Conn
 	closed chan struct{}
 
+	stopped chan struct{} // closed when its reader has ended
+
 	mu      sync.Mutex
 	over    bool
 	next    byte
@@ -87,6 +89,7 @@ func (k *socket) closeIfIdle(mine bool) bool {
 
 // read takes replies until the socket is closed.
 func (k *socket) read() {
+	defer close(k.stopped)
 	defer k.server.forget(k)
 	defer k.close()
 	b := make([]byte, maxPacket)
