@@ -34,12 +34,16 @@ const (
 // It changes giaddr and hops, puts option 82 in and takes it out again, and leaves all other bytes as they are. What is
 // no inform is not relayed: a PPP client has no leases.
 type Relay struct {
-	Servers []netip.AddrPort // all are asked; port 0 means 67
+	Servers []netip.AddrPort // all are asked; IPv4; port 0 means 67
 	Addr    netip.Addr       // giaddr: what servers answer to, and choose the subnet by; IPv4
 
 	// Agent returns option 82 for a client; via is its link, as routed. It is called on the link's goroutine and must not
 	// block. nil sends none.
 	Agent func(client netip.Addr, via tunnel.PacketWriter) AgentInfo
+
+	// Transparent sends informs to the servers as packets of the client's, through Next, without giaddr and option 82, and
+	// needs no Serve: for servers that have a route to the clients and choose the subnet by ciaddr, as ISC dhcpd and Kea do.
+	Transparent bool
 
 	Secs    uint16              // relay only what a client has asked for so many seconds: for a second server
 	MaxHops uint8               // what passed more relays is dropped; 0 means DefaultMaxHops, more than 16 means 16
@@ -91,12 +95,17 @@ func (r *Relay) receive(from tunnel.PacketWriter, d datagram) {
 		r.counts.limited.Add(1)
 		return
 	}
-	if m.secs() < r.Secs || !r.Addr.Is4() {
+	if m.secs() < r.Secs || !r.Transparent && !r.Addr.Is4() || r.Transparent && r.Next == nil {
 		r.counts.dropped.Add(1)
 		return
 	}
 	q := &question{xid: m.xid(), client: d.src, hw: m.hardware(), via: from}
 	r.asks.add(q, now) // first: a server may be quick
+	if r.Transparent {
+		r.route(m, d.src)
+		r.counts.asked.Add(1)
+		return
+	}
 	select {
 	case r.queue <- r.relayed(m, d.src, from):
 		r.counts.asked.Add(1)
@@ -123,6 +132,24 @@ func (r *Relay) relayed(m message, client netip.Addr, from tunnel.PacketWriter) 
 	copy(out[atGIAddr:], r.Addr.AsSlice())
 	out[atHops]++
 	return out
+}
+
+// route sends m to the servers as the client would have sent it, had it known them: such a message is not relayed, and
+// RFC 1542 and RFC 3046 have no say in it.
+func (r *Relay) route(m message, client netip.Addr) {
+	for _, s := range r.Servers {
+		p := append(make([]byte, headroom+headers, headroom+headers+len(m)), m...)
+		p = sealPacket(p, headroom, netip.AddrPortFrom(client, clientPort), withPort(s))
+		r.Next.Write([][]byte{p}, headroom) // what is lost the client asks again
+	}
+}
+
+// withPort returns a server with its port.
+func withPort(s netip.AddrPort) netip.AddrPort {
+	if s.Port() == 0 {
+		return netip.AddrPortFrom(s.Addr().Unmap(), serverPort)
+	}
+	return netip.AddrPortFrom(s.Addr().Unmap(), s.Port())
 }
 
 // Serve asks the servers from pc, takes their answers there and closes it; pc is bound to port 67 of Addr, where servers
@@ -168,10 +195,7 @@ func (r *Relay) Serve(ctx context.Context, pc net.PacketConn) error {
 func (r *Relay) send(ctx context.Context, pc net.PacketConn) {
 	to := make([]net.Addr, len(r.Servers))
 	for i, s := range r.Servers {
-		if s.Port() == 0 {
-			s = netip.AddrPortFrom(s.Addr(), serverPort)
-		}
-		to[i] = net.UDPAddrFromAddrPort(s)
+		to[i] = net.UDPAddrFromAddrPort(withPort(s))
 	}
 	for {
 		select {

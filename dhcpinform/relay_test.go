@@ -337,6 +337,65 @@ func TestRelayHopsSecsAndFloods(t *testing.T) {
 	})
 }
 
+func TestTransparentRelaySendsThePacketsOfTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay()
+		r.Transparent, r.Addr = true, netip.Addr{}
+		h := newHost(r)
+		r.Next = h.uplink
+		c, _ := h.connect(t, "10.8.0.2/32", r.Link)
+		go func() {
+			time.Sleep(time.Second)
+			if len(h.uplink.got) != 2 {
+				t.Errorf("%d packets, want one to each server", len(h.uplink.got))
+				return
+			}
+			for i, server := range []netip.AddrPort{kea, dnsmasq} {
+				d, ok := parseUDP(h.uplink.got[i])
+				m, ok2 := parseMessage(d.payload)
+				if !ok || !ok2 || d.src != adr("10.8.0.2") || d.srcPort != 68 || d.dst != server.Addr() || d.dstPort != 67 {
+					t.Errorf("%+v", d)
+				}
+				if _, has := m.option(optAgent); has || m.hops() != 0 || !m.giaddr().IsUnspecified() || m.kind() != typeInform {
+					t.Errorf("%x", m)
+				}
+				h.router.Write([][]byte{udp(server.String(), "10.8.0.2:68", answer(m, 15, 1, 'd'))}, 0)
+			}
+		}()
+		o, err := c.Inform(t.Context(), nil)
+		if err != nil || o.Domain != "d" {
+			t.Fatalf("%+v %v", o, err)
+		}
+		synctest.Wait()
+		if s := r.Stats(); s != (Stats{Asked: 1, Answered: 2}) {
+			t.Errorf("%+v", s)
+		}
+		r.Next = nil
+		r.Receive(newSession("10.8.0.3/32"), [][]byte{udp("10.8.0.3:68", "255.255.255.255:67", informOf("10.8.0.3", 7, 15))}, 0)
+		if s := r.Stats(); s.Dropped != 1 {
+			t.Errorf("without Next: %+v", s)
+		}
+		c.Close()
+	})
+}
+
+// BenchmarkFlood is what a hostile session costs its server for each inform.
+func BenchmarkFlood(b *testing.B) {
+	for name, m := range map[string]message{
+		"limited": informOf("10.8.0.2", 7, windowsAsks[:]...),
+		"refused": func() message { m, _ := appendAgent(informOf("10.8.0.2", 7, 15), []byte{1, 1, 'x'}); return m }(),
+	} {
+		b.Run(name, func(b *testing.B) {
+			r, s := newRelay(), newSession("10.8.0.2/32")
+			bufs := [][]byte{udp("10.8.0.2:68", "255.255.255.255:67", m)}
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Receive(s, bufs, 0)
+			}
+		})
+	}
+}
+
 func TestRelayServeEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -29,16 +29,18 @@ type relayed struct {
 // startRelay runs relay in ns.
 func startRelay(t *testing.T, ns *netns.NS, relay *dhcpinform.Relay) *relayed {
 	t.Helper()
-	var pc net.PacketConn
-	var err error
-	ns.Do(func() { pc, err = net.ListenPacket("udp4", net.JoinHostPort(relay.Addr.String(), "67")) })
-	if err != nil {
-		t.Fatal(err)
+	if !relay.Transparent {
+		var pc net.PacketConn
+		var err error
+		ns.Do(func() { pc, err = net.ListenPacket("udp4", net.JoinHostPort(relay.Addr.String(), "67")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- relay.Serve(ctx, pc) }()
+		t.Cleanup(func() { cancel(); <-ended })
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- relay.Serve(ctx, pc) }()
-	t.Cleanup(func() { cancel(); <-ended })
 
 	local := new(tunnel.Table)
 	local.Insert(netip.MustParsePrefix("255.255.255.255/32"), relay, 0)
@@ -65,6 +67,7 @@ func (r *relayed) forward(t *testing.T, ns *netns.NS) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.relay.Next = dev
 	ns.Run("ip", "link", "set", "vpn0", "up")
 	ns.Run("ip", "route", "add", "10.8.0.0/24", "dev", "vpn0")
 	ns.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
@@ -201,6 +204,16 @@ func TestDHCPRelay(t *testing.T) {
 				Agent: func(client netip.Addr, _ tunnel.PacketWriter) dhcpinform.AgentInfo {
 					return dhcpinform.AgentInfo{CircuitID: "ppp-" + client.String()}
 				}})
+			r.forward(t, ns)
+			check(t, r, "alice", "bob")
+			d.Await(t, direct.saw, 2)
+		})
+
+		t.Run(direct.name+" transparently", func(t *testing.T) {
+			server, ns := lan(t)
+			server.Run("ip", "route", "add", "10.8.0.0/24", "via", "192.0.2.2")
+			d := direct.start(t, server)
+			r := startRelay(t, ns, &dhcpinform.Relay{Servers: []netip.AddrPort{dead, live}, Transparent: true})
 			r.forward(t, ns)
 			check(t, r, "alice", "bob")
 			d.Await(t, direct.saw, 2)
