@@ -99,10 +99,10 @@ func (s *Stack) await(ctx context.Context) (*core, error) {
 }
 
 // state returns why nothing is served any more, if so, and a channel that is closed when that may have changed.
-func (s *Stack) state() (ended error, changed <-chan struct{}) {
+func (s *Stack) state() (changed <-chan struct{}, ended error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended, s.changed
+	return s.changed, s.ended
 }
 
 // resolve returns the addresses of a host, of families that the stack has.
@@ -254,7 +254,7 @@ func (s *Stack) dialTCP(ctx context.Context, c *core, k kind, to netip.AddrPort)
 // connecting waits for the end of a handshake.
 func (s *Stack) connecting(ctx context.Context, conn *stream) error {
 	for {
-		ended, changed := s.state()
+		changed, ended := s.state()
 		if ended != nil {
 			return ended
 		}

@@ -83,15 +83,14 @@ func (s *Stack) end(run *serving, err error) {
 	if wait <= 0 {
 		wait = defaultLinger
 	}
-	s.linger = time.AfterFunc(wait, func() { s.expire(err) })
-}
-
-// expire fails the flows that have waited in vain for the next Serve.
-func (s *Stack) expire(err error) {
-	s.mu.Lock()
-	over := s.linger != nil
-	s.mu.Unlock()
-	if over {
-		s.fail(err)
-	}
+	var timer *time.Timer
+	timer = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		over := s.linger == timer // nothing has begun since
+		s.mu.Unlock()
+		if over {
+			s.fail(err)
+		}
+	})
+	s.linger = timer
 }
