@@ -30,6 +30,26 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+func TestAuth(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-user alice -password x -auth mschapv2":                    "",
+		"-user alice -password x -auth eap-mschapv2":                "",
+		"-user alice -auth eap-mschapv2":                            "-password-file",
+		"-user alice -password x -auth ntlm":                        "ntlm",
+		"-auth eap-tls -eap-server radius.example.com":              "-client-cert",
+		"-auth eap-tls -client-cert a -client-key b -eap-ca c":      "-eap-server",
+		"-user alice -password x -auth peap -eap-server radius.com": "-eap-ca",
+	} {
+		c, err := parse(append(strings.Fields(flags), "-server", "vpn.example.com"), io.Discard)
+		switch {
+		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", flags, err, want)
+		case err == nil && (c.dialer.PPP.EAP != nil) != strings.Contains(flags, "eap"):
+			t.Errorf("%s: EAP is not as it should be", flags)
+		}
+	}
+}
+
 func TestTwoHalvesAreEverything(t *testing.T) {
 	for _, a := range []string{"10.0.0.1", "2001:db8::1"} {
 		h := halves(netip.MustParseAddr(a))

@@ -31,7 +31,7 @@ type config struct {
 	auth                               []ppp.AuthProtocol
 	mtu                                int
 	proxies                            cli.Prefixes
-	legacyTLS, verbose                 bool
+	eap, legacyTLS, verbose            bool
 }
 
 // parse reads the command line and tells everything that is wrong with it.
@@ -46,6 +46,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
+	fs.BoolVar(&c.eap, "eap", false, "also EAP-MSCHAPv2 with the passwords of -users, which is asked for first")
 	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
 	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
 	fs.StringVar(&c.web, "web", "", "`DIR` to show to web browsers on the same port")
@@ -76,6 +77,9 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	}
 	p.Add("-pool", err)
 	c.auth, err = parseAuth(*auth)
+	if c.eap {
+		c.auth = append([]ppp.AuthProtocol{ppp.EAP}, c.auth...)
+	}
 	p.Add("-auth", err)
 	for _, a := range c.dns {
 		if !a.Is4() {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/dialway/dialway/examples/internal/cli"
 	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/ppp/eap"
 	"github.com/dialway/dialway/sstp"
 	"github.com/dialway/dialway/tunnel"
 )
@@ -147,9 +148,13 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 	return &sstp.Server{
 		TLSConfig: tc,
 		PPP: &ppp.Config{
-			Authenticator: ppp.PasswordFunc(func(ctx context.Context, name string) (ppp.Secret, error) {
-				return s.users.Load().password(ctx, name)
-			}),
+			// What is not EAP goes to Next as it is.
+			Authenticator: &eap.Authenticator{
+				Methods: []eap.Method{&eap.MSCHAPv2{}},
+				Next: ppp.PasswordFunc(func(ctx context.Context, name string) (ppp.Secret, error) {
+					return s.users.Load().password(ctx, name)
+				}),
+			},
 			Auth: s.auth,
 			Addr: s.addr,
 			Pool: &ppp.Pool{

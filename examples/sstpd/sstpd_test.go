@@ -46,6 +46,13 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestEAPIsAskedForFirst(t *testing.T) {
+	c, err := parse([]string{"-users", usersFile(t, "alice:x\n"), "-tun", "netstack", "-eap", "-auth", "mschapv2"}, io.Discard)
+	if err != nil || !slices.Equal(c.auth, []ppp.AuthProtocol{ppp.EAP, ppp.MSCHAPv2}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestAllThatIsWrongIsTold(t *testing.T) {
 	_, err := parse(strings.Fields("-listen x -cert a -pool 10.0.0.0/31 -dns 2001:db8::1,10.0.0.1,10.0.0.2 -auth ntlm -mtu 9 -web /does/not/exist -tun a-name-that-is-too-long"), io.Discard)
 	var usage cli.UsageError

@@ -23,6 +23,7 @@ type Client struct {
 	password, passwordFile string
 	ca, fingerprint        string
 	insecure               bool
+	auth                   Auth
 	Verbose                bool
 }
 
@@ -35,6 +36,7 @@ func (c *Client) Register(fs *flag.FlagSet) {
 	fs.StringVar(&c.ca, "ca", "", "`FILE` of PEM certificates to trust instead of the system's")
 	fs.StringVar(&c.fingerprint, "fingerprint", "", "SHA-256 of the server's certificate in `HEX`: trust it, whoever signed it and whatever its name")
 	fs.BoolVar(&c.insecure, "insecure", false, "trust any certificate: whoever answers in the server's place can then attack the password")
+	c.auth.Register(fs)
 	fs.BoolVar(&c.Verbose, "v", false, "tell each step")
 }
 
@@ -48,12 +50,15 @@ func (c *Client) Dialer(p *Problems, log *slog.Logger) *sstp.Dialer {
 	if c.Server == "" {
 		p.Add("-server", errors.New("missing"))
 	}
-	if c.User == "" {
+	if c.User == "" && c.auth.NeedsPassword() {
 		p.Add("-user", errors.New("missing"))
 	}
-	password, err := c.secret()
-	p.Add("-password-file", err)
-	d.PPP.Password = password
+	var err error
+	if c.auth.NeedsPassword() {
+		d.PPP.Password, err = c.secret()
+		p.Add("-password-file", err)
+	}
+	c.auth.Configure(d.PPP, p)
 	if c.ca != "" {
 		d.TLSConfig.RootCAs, err = readCA(c.ca)
 		p.Add("-ca", err)
