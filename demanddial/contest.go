@@ -18,6 +18,10 @@ const (
 	// grace is how long the loser is kept.
 	grace = 3 * time.Second
 
+	// bothGone is how soon after they crossed the end of the last call means that the ends disagree about which stays, and
+	// not that it was hung up.
+	bothGone = 2 * grace
+
 	// Both ends wait at random between these when both calls ended, so that they do not cross again.
 	leastPause = time.Second
 	mostPause  = 5 * time.Second
@@ -112,8 +116,8 @@ func (e *engine) retireOthers(winner *call, now time.Time) {
 		switch {
 		case c == winner:
 		case e.cross(c, winner) && c == e.newest(c.dialled):
-			if e.crossed = now; c.closeAt.IsZero() {
-				c.closeAt = now.Add(grace)
+			if c.closeAt.IsZero() {
+				c.closeAt, e.crossed = now.Add(grace), now
 			}
 		default:
 			e.hangUpCall(c, errReplaced)

@@ -329,3 +329,19 @@ func TestAFailedDialBesideAnAnsweredCallIsNoFailure(t *testing.T) {
 		}
 	})
 }
+
+func TestAHangUpSomeTimeAfterACrossingIsAHangUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, nil)
+		b.write(1)
+		_, theirs, _ := b.answered(t) // stays
+		sleep(bothGone)
+		b.want(Up, 0)
+		theirs.Close()
+		sleep(time.Minute)
+		b.want(Down, 0)
+		if b.far.count() != 1 {
+			t.Errorf("%d dials", b.far.count())
+		}
+	})
+}

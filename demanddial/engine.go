@@ -30,7 +30,7 @@ type engine struct {
 	calls   []*call      // open, and not hung up by this end
 	current *call        // the one in use
 	setting *setup       // Up is under way
-	crossed time.Time    // when two calls were there last
+	crossed time.Time    // when two calls met last
 	dial    *dialRun     // Dial is under way
 	loseAt  time.Time    // when it is given up, since what it makes would not stay
 	attempt int          // of the present demand, those made

@@ -26,7 +26,8 @@ type path struct {
 }
 
 // Explain says what would become of a packet that the host, or a link, sends at a time, without doing it. What is up, being
-// dialled, locked out or disabled is so as it is now; hours and lock-out are those of that time. It asks what Write asks.
+// dialled, locked out or disabled is so as it is now; hours and lock-out are those of that time. It asks what Write asks. A
+// Set that is not served is explained as if it had just begun to be.
 func (s *Set) Explain(p []byte, at time.Time) (d Decision) {
 	say := func(format string, args ...any) { d.Why = append(d.Why, fmt.Sprintf(format, args...)) }
 	p, src, dst := addressesOf(p)
@@ -142,7 +143,9 @@ func (s *Set) best(dst netip.Addr, at time.Time, say func(string, ...any)) (best
 func (s *Set) paths(dst netip.Addr, at time.Time) (list []path) {
 	add := func(o owned) {
 		x := path{owned: o}
-		x.facts, _ = o.of.snapshot()
+		if x.facts, _ = o.of.snapshot(); !x.facts.served {
+			x.facts = facts{served: true, disabled: !o.of.enabled(), paused: o.of.suspends.Load()}
+		}
 		x.reasons = x.facts.reasons(o.of.Hours, at)
 		x.there = x.facts.up
 		if !o.Connected {

@@ -96,7 +96,7 @@ func (e *engine) after(c *call, err error, now time.Time) {
 	}
 	worked := !c.since.IsZero() && now.Sub(c.since) >= soon
 	switch {
-	case c.why == nil && !e.crossed.IsZero() && now.Sub(e.crossed) < 2*mostPause:
+	case c.why == nil && !e.crossed.IsZero() && now.Sub(e.crossed) < bothGone:
 		e.retryAt = now.Add(between(leastPause, mostPause)) // both calls are gone: see contest.go
 	case c.why != nil || !e.Persistent && !(e.RedialLost && lost(err)):
 		return // the next packet, or a Persistent interface's next look around

@@ -3,6 +3,7 @@ module github.com/dialway/dialway/examples
 go 1.26.3
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/dialway/dialway v0.0.0
 	github.com/dialway/dialway/tunnel/netstack v0.0.0
 	github.com/pires/go-proxyproto v0.15.0

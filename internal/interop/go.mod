@@ -20,7 +20,7 @@ require (
 
 require (
 	github.com/dialway/dialway/tunnel/netstack v0.0.0-00010101000000-000000000000
-	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/sys v0.50.0
 )
 
 replace github.com/dialway/dialway => ../..

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/dialway/dialway/demanddial"
+	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/sstp"
+	"github.com/dialway/dialway/tunnel"
+)
+
+// A builder makes interfaces of their configuration.
+type builder struct {
+	*config
+	pool    ppp.AddrPool // gives the far router its address, also when this one calls
+	exclude func(dst netip.Addr) error
+	log     *slog.Logger
+}
+
+func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Account, error) {
+	i, account, err := c.Wizard.Finish(func(who demanddial.Credentials) func(context.Context, string) (tunnel.Link, error) {
+		d := b.dialer(c, who)
+		return func(ctx context.Context, to string) (tunnel.Link, error) {
+			conn, err := d.DialContext(ctx, to)
+			if err != nil {
+				return nil, err
+			}
+			return conn, nil
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	i.Domains, i.Persistent, i.Disabled, i.KeepOrder, i.RedialLost = c.domains, c.persistent, c.disabled, c.keepOrder, c.redialLost
+	i.IdleTimeout, i.AnsweredIdle, i.Timeout, i.HoldFor, i.LockOut = c.idle, c.answeredIdle, c.timeout, c.holdFor, c.lockOut
+	i.Attempts, i.Hold, i.MaxMTU, i.DNSTo, i.HoursCut = c.attempts, c.hold, c.mtu, c.dns, c.hoursCut
+	if c.backoff > 0 {
+		i.Backoff = func(int) time.Duration { return c.backoff }
+	}
+	if c.exclude {
+		i.Exclude = b.exclude
+	}
+	if c.hours != "" {
+		i.Hours, _ = demanddial.ParseHours(c.hours) // it was read before
+	}
+	i.Demand, i.In, i.Out = match(c.demand), match(c.in), match(c.out)
+	return i, account, nil
+}
+
+func match(f *tunnel.Filter) func(packet []byte) bool {
+	if f == nil {
+		return nil
+	}
+	return f.Match
+}
+
+// dialer dials as an interface does. Each end asks the other for its address, and gives one of its pool.
+func (b *builder) dialer(c *ifaceConfig, who demanddial.Credentials) *sstp.Dialer {
+	d := &sstp.Dialer{
+		TLSConfig: &tls.Config{InsecureSkipVerify: c.insecure},
+		Pins:      c.pins,
+		PPP: &ppp.Config{
+			User: who.User, Password: who.Password, Auth: c.auth, Addr: c.address, Pool: b.pool,
+			MTU: b.mtu, Echo: c.deadPeer, Identification: c.identification, AllowUnverified: c.insecure, Logger: b.log,
+		},
+		Hello:  c.deadPeer,
+		Logger: b.log,
+	}
+	if c.ca != "" {
+		d.TLSConfig.RootCAs = x509.NewCertPool()
+		d.TLSConfig.RootCAs.AppendCertsFromPEM([]byte(c.ca))
+	}
+	if c.source.IsValid() {
+		nd := &net.Dialer{LocalAddr: &net.TCPAddr{IP: c.source.AsSlice()}}
+		d.NetDial = nd.DialContext
+	}
+	return d
+}

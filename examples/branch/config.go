@@ -1,0 +1,347 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dialway/dialway/demanddial"
+	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/tunnel"
+)
+
+// A config is a file, checked.
+type config struct {
+	global
+	interfaces []ifaceConfig
+	clients    []clientConfig
+
+	source *source
+}
+
+// A global is what stays as it is while the program runs.
+type global struct {
+	listen, cert, key, tun, control string
+	domains                         []string
+	pool                            netip.Prefix
+	addr                            netip.Addr // this router's own, the first of pool
+	dns, resolvers                  []netip.Addr
+	mtu, ports                      int
+	remoteAccess, demandDial        bool
+}
+
+// An ifaceConfig is one interface, as data: two that are equal are the same interface.
+type ifaceConfig struct {
+	demanddial.Wizard
+	domains                     []string
+	persistent, disabled        bool
+	keepOrder, redialLost       bool
+	exclude, hoursCut           bool
+	idle, answeredIdle, timeout time.Duration
+	backoff, holdFor, deadPeer  time.Duration
+	lockOut                     [2]time.Duration
+	attempts, hold, mtu         int
+	hours                       string
+	demand, in, out             *tunnel.Filter
+	dns                         []netip.Addr
+	ca                          string // PEM
+	pins                        [][32]byte
+	insecure                    bool
+	auth                        []ppp.AuthProtocol
+	address, source             netip.Addr
+	identification              string
+	path                        string // in the file
+}
+
+// A clientConfig is a remote-access client.
+type clientConfig struct {
+	name     string
+	Password ppp.Secret // exported, or printing the struct would tell it
+	addr     netip.Addr
+	routes   []netip.Prefix // of a router that only calls, and is no interface
+	askAddr  bool
+}
+
+const (
+	defaultControl = "/run/branch.sock"
+	maxTunName     = 15
+)
+
+// readConfig reads a file and finds everything that is wrong with it.
+func readConfig(file string) (*config, error) {
+	t, err := readTOML(file)
+	if err != nil {
+		return nil, err
+	}
+	c := &config{source: t.source}
+	c.readGlobal(t)
+	for _, x := range t.tables("interface") {
+		c.interfaces = append(c.interfaces, readInterface(x))
+	}
+	for _, x := range t.tables("client") {
+		c.readClient(x)
+	}
+	t.rest()
+	c.checkTogether()
+	return c, t.err()
+}
+
+func (c *config) readGlobal(t *table) {
+	c.listen = t.str("listen", ":443")
+	if _, _, err := net.SplitHostPort(c.listen); err != nil {
+		t.bad("listen", "%v", err)
+	}
+	c.cert, c.key = t.name(t.str("certificate", "")), t.name(t.str("key", ""))
+	if (c.cert == "") != (c.key == "") {
+		t.bad("certificate", "a certificate needs a key, and a key a certificate")
+	} else if c.cert != "" {
+		if _, err := tls.LoadX509KeyPair(c.cert, c.key); err != nil {
+			t.bad("certificate", "%v", err)
+		}
+	}
+	if c.tun = t.str("tun", "ras0"); c.tun == "" || len(c.tun) > maxTunName {
+		t.bad("tun", "%q is no name of a device", c.tun)
+	}
+	c.control = t.str("control", defaultControl)
+	c.domains = t.texts("domains")
+	pool, err := netip.ParsePrefix(t.str("pool", "10.8.0.0/24"))
+	if err == nil {
+		c.pool = pool.Masked()
+		c.addr, err = cli.FirstHost(c.pool)
+	}
+	if err != nil {
+		t.bad("pool", "%v", err)
+	}
+	c.dns, c.resolvers = list(t, "dns", netip.ParseAddr), list(t, "resolvers", netip.ParseAddr)
+	if c.resolvers == nil {
+		c.resolvers = systemResolvers()
+	}
+	if c.mtu = t.number("mtu", 576, 4087); c.mtu == 0 {
+		c.mtu = 1400
+	}
+	c.ports = t.number("ports", 1, 1<<20)
+	c.remoteAccess, c.demandDial = t.boolean("remote-access", true), t.boolean("demand-dial", true)
+}
+
+// systemResolvers returns the name servers of the system.
+func systemResolvers() (list []netip.Addr) {
+	b, _ := os.ReadFile("/etc/resolv.conf")
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "nameserver" {
+			if a, err := netip.ParseAddr(f[1]); err == nil {
+				list = append(list, a)
+			}
+		}
+	}
+	return list
+}
+
+func readInterface(t *table) ifaceConfig {
+	c := ifaceConfig{path: t.path}
+	w := &c.Wizard
+	w.Name = t.str("name", "")
+	w.Connection, w.VPN = t.str("connection", ""), t.str("vpn", "")
+	w.To = t.texts("to")
+	w.RoutePackets = t.boolean("route-packets", true)
+	w.DialInPassword = ppp.Secret(t.str("dial-in-password", ""))
+	w.DialInPasswordAgain = w.DialInPassword // whoever wrote the file has seen it
+	w.AddUser = t.boolean("add-user", w.DialInPassword != "")
+	w.User, w.Domain = t.str("user", ""), t.str("domain", "")
+	w.Password = ppp.Secret(t.str("password", ""))
+	w.PasswordAgain = w.Password
+	for _, r := range t.tables("route") {
+		w.Routes = append(w.Routes, readRoute(r))
+	}
+	if t.boolean("default-route", false) {
+		w.Routes = append(w.Routes, demanddial.Route{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Connected: true})
+	}
+
+	c.domains = t.texts("domains")
+	c.persistent, c.disabled = t.boolean("persistent", false), t.boolean("disabled", false)
+	c.keepOrder, c.redialLost = t.boolean("keep-order", false), t.boolean("redial-lost", false)
+	c.exclude = t.boolean("exclude", false)
+	c.idle, c.answeredIdle = t.duration("idle", "never"), t.duration("answered-idle", "")
+	c.timeout, c.backoff = t.duration("timeout", ""), t.duration("backoff", "")
+	c.readLockOut(t)
+	if t.values["attempts"] == "forever" {
+		delete(t.values, "attempts")
+		c.attempts = -1
+	} else {
+		c.attempts = t.number("attempts", 1, 99)
+	}
+	c.hold, c.holdFor = t.number("hold", 0, 1<<30), t.duration("hold-for", "")
+	c.mtu = t.number("mtu", 576, 4087)
+	if c.hours = t.str("hours", ""); c.hours != "" {
+		if _, err := demanddial.ParseHours(c.hours); err != nil {
+			t.bad("hours", "%s", strings.TrimPrefix(err.Error(), "demanddial: "))
+		}
+	}
+	c.hoursCut = t.boolean("hours-cut", false)
+	c.demand, c.in, c.out = readFilter(t, "demand"), readFilter(t, "in"), readFilter(t, "out")
+	c.dns = list(t, "dns", netip.ParseAddr)
+	c.deadPeer = t.duration("dead-peer", "")
+	c.readTrust(t)
+	c.auth = list(t, "auth", parseAuth)
+	c.address, c.source = address(t, "address"), address(t, "source")
+	c.identification = t.str("identification", "")
+	t.rest()
+	return c
+}
+
+func readRoute(t *table) (r demanddial.Route) {
+	var err error
+	if r.Prefix, err = netip.ParsePrefix(t.str("prefix", "")); err != nil {
+		t.bad("prefix", "%v", err)
+	}
+	r.Metric, r.Connected = t.number("metric", 0, 1<<16), t.boolean("connected", false)
+	t.rest()
+	return r
+}
+
+func (c *ifaceConfig) readLockOut(t *table) {
+	if s, ok := t.values["lock-out"].(string); ok && s == "none" {
+		delete(t.values, "lock-out")
+		c.lockOut[0] = -1
+		return
+	}
+	for n, s := range t.texts("lock-out") {
+		if n > 1 {
+			t.bad("lock-out", "want the first and the most")
+			return
+		}
+		c.lockOut[n] = t.parseDuration("lock-out", s, "")
+	}
+}
+
+// readFilter reads { only = [...] } or { except = [...] }.
+func readFilter(t *table, key string) *tunnel.Filter {
+	x := t.sub(key)
+	if x == nil {
+		return nil
+	}
+	only, except := list(x, "only", tunnel.ParseRule), list(x, "except", tunnel.ParseRule)
+	x.rest()
+	if (len(only) == 0) == (len(except) == 0) {
+		t.bad(key, "the filter is empty, or both: want rules in only, or in except")
+		return nil
+	}
+	return &tunnel.Filter{Rules: append(only, except...), Except: len(except) > 0}
+}
+
+// readTrust reads how the far server is known.
+func (c *ifaceConfig) readTrust(t *table) {
+	if ca := t.name(t.str("ca", "")); ca != "" {
+		b, err := os.ReadFile(ca)
+		if err != nil {
+			t.bad("ca", "%v", err)
+		} else if !x509.NewCertPool().AppendCertsFromPEM(b) {
+			t.bad("ca", "%s has no PEM certificate", ca)
+		}
+		c.ca = string(b)
+	}
+	c.pins = list(t, "fingerprint", cli.ParseFingerprint)
+	c.insecure = t.boolean("insecure", false)
+}
+
+func parseAuth(s string) (ppp.AuthProtocol, error) {
+	for _, p := range []ppp.AuthProtocol{ppp.PAP, ppp.CHAP, ppp.MSCHAPv2} {
+		if strings.EqualFold(s, strings.ReplaceAll(p.String(), "-", "")) || strings.EqualFold(s, p.String()) {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not MS-CHAPv2, CHAP-MD5 or PAP", s)
+}
+
+func address(t *table, key string) (a netip.Addr) {
+	if s := t.str(key, ""); s != "" {
+		var err error
+		if a, err = netip.ParseAddr(s); err != nil {
+			t.bad(key, "%v", err)
+		}
+	}
+	return a
+}
+
+func (c *config) readClient(t *table) {
+	x := clientConfig{name: t.str("name", ""), Password: ppp.Secret(t.str("password", "")), addr: address(t, "address")}
+	x.routes = list(t, "routes", netip.ParsePrefix)
+	x.askAddr = t.boolean("ask-address", false)
+	switch {
+	case x.name == "" || strings.ContainsAny(x.name, `\@`):
+		t.bad("name", "%q is no user name without domain", x.name)
+	case x.Password == "":
+		t.bad("password", "a client without a password cannot come in")
+	}
+	t.rest()
+	c.clients = append(c.clients, x)
+}
+
+// checkTogether finds what is wrong only with all of it.
+func (c *config) checkTogether() {
+	names := map[string]bool{}
+	for n, x := range c.clients {
+		key := strings.ToLower(x.name)
+		if names[key] && key != "" {
+			c.source.bad(fmt.Sprintf("client.%d.name", n), "name: there is a client %q already", x.name)
+		}
+		names[key] = true
+	}
+	for _, x := range c.interfaces {
+		if names[strings.ToLower(x.Name)] && x.AddUser {
+			c.source.bad(x.path+".name", "name: there is a client %q: its calls would be this interface's", x.Name)
+		}
+	}
+	set := &demanddial.Set{Router: &tunnel.Router{Routes: new(tunnel.Table)}, Domains: c.domains, Resolvers: c.resolvers}
+	b := builder{config: c, exclude: func(netip.Addr) error { return nil }}
+	var good []*demanddial.Interface
+	for n := range c.interfaces {
+		i, _, err := b.build(&c.interfaces[n])
+		if err != nil {
+			c.place(err)
+			continue
+		}
+		good = append(good, i)
+	}
+	c.place(set.Add(good...))
+}
+
+// place notes problems of package demanddial where their keys stand.
+func (c *config) place(err error) {
+	for _, p := range demanddial.Problems(err) {
+		path := ""
+		for _, x := range c.interfaces {
+			if x.Name == p.Interface {
+				path = x.path // the last of a name: the one too many
+			}
+		}
+		key := strings.ToLower(kebab(p.Field))
+		if p.Field == "Routes" {
+			key = fmt.Sprintf("route.%d", p.Index)
+		}
+		c.source.bad(join(path, key), "interface %q: %v", p.Interface, p.Err)
+	}
+	if err != nil && len(demanddial.Problems(err)) == 0 {
+		c.source.bad("", "%v", err)
+	}
+}
+
+// kebab makes DialInPassword of Go dial-in-password of the file.
+func kebab(field string) string {
+	var b strings.Builder
+	for n, r := range field {
+		if n > 0 && r >= 'A' && r <= 'Z' && field[n-1] >= 'a' {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+var errNoAccount = errors.New("no account")

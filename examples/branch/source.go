@@ -1,0 +1,288 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A source is a file under reading: where its keys stand, and what is wrong in it.
+type source struct {
+	file  string
+	dir   string         // names of files are relative to it
+	lines map[string]int // path of a key, such as interface.0.route.1.prefix
+	wrong problems
+}
+
+// problems are all that is wrong with a file, by line.
+type problems []problem
+
+type problem struct {
+	line int
+	text string
+	file string
+}
+
+// Error returns a line for each.
+func (p problems) Error() string {
+	var b strings.Builder
+	for n, x := range p {
+		if n > 0 {
+			b.WriteByte('\n')
+		}
+		if fmt.Fprintf(&b, "%s:", x.file); x.line > 0 {
+			fmt.Fprintf(&b, "%d:", x.line)
+		}
+		b.WriteString(" " + x.text)
+	}
+	return b.String()
+}
+
+// readTOML reads a file. What is no TOML at all is an error; everything else is for the caller to find.
+func readTOML(file string) (*table, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{file: file, dir: filepath.Dir(file), lines: keyLines(string(b))}
+	m := map[string]any{}
+	if _, err := toml.Decode(string(b), &m); err != nil {
+		var syntax toml.ParseError
+		if errors.As(err, &syntax) {
+			return nil, problems{{syntax.Position.Line, syntax.Message, file}}
+		}
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &table{source: s, values: m}, nil
+}
+
+// keyLines finds the lines of keys and tables, so that what is wrong can be told with its place.
+func keyLines(text string) map[string]int {
+	lines := map[string]int{}
+	count := map[string]int{} // of arrays of tables, by path
+	prefix := ""
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "[["):
+			name, _, _ := strings.Cut(line[2:], "]]")
+			prefix = ""
+			parts := strings.Split(strings.TrimSpace(name), ".")
+			for i, part := range parts {
+				prefix = join(prefix, strings.TrimSpace(part))
+				if i == len(parts)-1 {
+					count[prefix]++
+				}
+				if c := count[prefix]; c > 0 {
+					prefix = join(prefix, strconv.Itoa(c-1))
+				}
+			}
+			lines[prefix] = n
+		case strings.HasPrefix(line, "["):
+			name, _, _ := strings.Cut(line[1:], "]")
+			prefix = ""
+			for part := range strings.SplitSeq(strings.TrimSpace(name), ".") {
+				prefix = join(prefix, strings.TrimSpace(part))
+				if c := count[prefix]; c > 0 {
+					prefix = join(prefix, strconv.Itoa(c-1))
+				}
+			}
+			lines[prefix] = n
+		default:
+			if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+				path := join(prefix, strings.Trim(strings.TrimSpace(key), `"'`))
+				if lines[path] == 0 {
+					lines[path] = n
+				}
+			}
+		}
+	}
+	return lines
+}
+
+func join(prefix, key string) string {
+	if prefix == "" {
+		return key
+	}
+	return prefix + "." + key
+}
+
+// at returns the line of a path, or of what it stands in.
+func (s *source) at(path string) int {
+	for {
+		if n := s.lines[path]; n > 0 {
+			return n
+		}
+		i := strings.LastIndexByte(path, '.')
+		if i < 0 {
+			return 0
+		}
+		path = path[:i]
+	}
+}
+
+// bad notes a problem once.
+func (s *source) bad(path, format string, args ...any) {
+	p := problem{s.at(path), fmt.Sprintf(format, args...), s.file}
+	if !slices.Contains(s.wrong, p) {
+		s.wrong = append(s.wrong, p)
+	}
+}
+
+// err returns all problems, by line.
+func (s *source) err() error {
+	if len(s.wrong) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(s.wrong, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	return s.wrong
+}
+
+// A table is one of TOML's, whose values are taken out by key; what is wrong is noted, and reads as if it were not there.
+type table struct {
+	*source
+	path   string
+	values map[string]any
+}
+
+func (t *table) bad(key, format string, args ...any) {
+	t.source.bad(join(t.path, key), key+": "+format, args...)
+}
+
+// take returns a value; ok is false if it is not there, or is of another type.
+func take[T any](t *table, key, want string) (v T, ok bool) {
+	x, there := t.values[key]
+	if !there {
+		return v, false
+	}
+	delete(t.values, key)
+	if v, ok = x.(T); !ok {
+		t.bad(key, "want %s", want)
+	}
+	return v, ok
+}
+
+func (t *table) str(key, otherwise string) string {
+	if v, ok := take[string](t, key, "a text in quotes"); ok {
+		return v
+	}
+	return otherwise
+}
+
+func (t *table) boolean(key string, otherwise bool) bool {
+	if v, ok := take[bool](t, key, "true or false"); ok {
+		return v
+	}
+	return otherwise
+}
+
+func (t *table) number(key string, least, most int) int {
+	v, ok := take[int64](t, key, "a number")
+	if ok && (v < int64(least) || v > int64(most)) {
+		t.bad(key, "%d is not between %d and %d", v, least, most)
+		return 0
+	}
+	return int(v)
+}
+
+// texts returns a list; a single text is a list of one.
+func (t *table) texts(key string) (list []string) {
+	if s, ok := t.values[key].(string); ok {
+		delete(t.values, key)
+		return []string{s}
+	}
+	all, _ := take[[]any](t, key, "a list of texts")
+	for _, x := range all {
+		s, ok := x.(string)
+		if !ok {
+			t.bad(key, "want a list of texts")
+			return nil
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// duration returns a time such as "5m"; word means without end.
+func (t *table) duration(key, word string) time.Duration {
+	s, ok := take[string](t, key, `a time such as "5m"`)
+	if !ok {
+		return 0
+	}
+	return t.parseDuration(key, s, word)
+}
+
+func (t *table) parseDuration(key, s, word string) time.Duration {
+	if word != "" && s == word {
+		return -1
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil && word != "":
+		t.bad(key, `%q is no time such as "5m", nor %q`, s, word)
+	case err != nil:
+		t.bad(key, `%q is no time such as "5m"`, s)
+	case d <= 0:
+		t.bad(key, "%q: it must be longer than nothing", s)
+	default:
+		return d
+	}
+	return 0
+}
+
+// list returns the values of a list, each made by parse.
+func list[T any](t *table, key string, parse func(s string) (T, error)) (all []T) {
+	for _, s := range t.texts(key) {
+		v, err := parse(s)
+		if err != nil {
+			t.bad(key, "%v", err)
+			continue
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// tables returns an array of tables.
+func (t *table) tables(key string) (list []*table) {
+	all, _ := take[[]map[string]any](t, key, "[["+join(t.path, key)+"]]")
+	for n, m := range all {
+		list = append(list, &table{t.source, join(join(t.path, key), strconv.Itoa(n)), m})
+	}
+	return list
+}
+
+// sub returns a table in a table; nil if there is none.
+func (t *table) sub(key string) *table {
+	m, ok := take[map[string]any](t, key, "a table")
+	if !ok {
+		return nil
+	}
+	return &table{t.source, join(t.path, key), m}
+}
+
+// rest notes what nobody has taken.
+func (t *table) rest() {
+	for _, key := range slices.Sorted(maps.Keys(t.values)) {
+		t.bad(key, "there is no such key")
+	}
+}
+
+// name returns a file's name, relative to this one.
+func (s *source) name(file string) string {
+	if file == "" || filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(s.dir, file)
+}
