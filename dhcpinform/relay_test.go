@@ -345,7 +345,7 @@ func TestTransparentRelaySendsThePacketsOfTheClient(t *testing.T) {
 		r.Next = h.uplink
 		c, _ := h.connect(t, "10.8.0.2/32", r.Link)
 		go func() {
-			time.Sleep(time.Second)
+			synctest.Wait()
 			if len(h.uplink.got) != 2 {
 				t.Errorf("%d packets, want one to each server", len(h.uplink.got))
 				return
