@@ -7,6 +7,9 @@ require github.com/dialway/dialway v0.0.0
 require (
 	github.com/gaissmai/bart v0.30.0 // indirect
 	github.com/google/btree v1.1.2 // indirect
+	github.com/josharian/native v1.1.0 // indirect
+	github.com/pierrec/lz4/v4 v4.1.14 // indirect
+	github.com/u-root/uio v0.0.0-20230220225925-ffce2a382923 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
@@ -20,6 +23,7 @@ require (
 
 require (
 	github.com/dialway/dialway/tunnel/netstack v0.0.0-00010101000000-000000000000
+	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
 	golang.org/x/sys v0.50.0
 )
 
