@@ -66,6 +66,13 @@ func (m *eapProver) receive(now time.Time, pkt []byte) {
 }
 
 func (m *eapProver) requested(id byte, pkt []byte) {
+	if c := eapChallenge(pkt); c != nil && !mayAnswerChallenge(m.host.challenges().has(c)) {
+		m.refuse(&NegotiationError{
+			Phase: "EAP", Remote: true, Theirs: "this end's own challenge",
+			Hint: "the far side does not know the password, or the line is looped back",
+		})
+		return
+	}
 	switch {
 	case m.known && id == m.id && m.state != proverIdle:
 		if m.response != nil {

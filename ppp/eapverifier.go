@@ -125,6 +125,9 @@ func (m *eapVerifier) exchange(ctx context.Context, packet []byte) ([]byte, erro
 			to <- eapAnswer{err: err}
 			return
 		}
+		if c := eapChallenge(packet); c != nil {
+			m.host.challenges().note(c)
+		}
 		m.to = to
 		m.request(now, packet)
 	}, func(to chan<- eapAnswer) {

@@ -31,3 +31,42 @@ func checkEAP(pkt []byte, code byte, most int) error {
 	}
 	return nil
 }
+
+// Types whose challenge somebody could have this end answer for it, in the other direction of the same link.
+const (
+	eapMD5      byte = 4
+	eapMSCHAPv2 byte = 26
+)
+
+// eapChallenge returns the challenge in a Request of EAP-MD5 (RFC 3748 section 5.4) or EAP-MSCHAPv2, or that of the
+// latter's Failure, which another attempt answers; nil of all others. The methods are the Authenticator's and Config.EAP's
+// business: this is all that the link looks at.
+func eapChallenge(pkt []byte) []byte {
+	if len(pkt) < packetHeaderLen+1 {
+		return nil
+	}
+	t, b := pkt[packetHeaderLen], pkt[packetHeaderLen+1:]
+	if t == eapMSCHAPv2 {
+		if len(b) < packetHeaderLen {
+			return nil
+		}
+		code, data := b[0], b[packetHeaderLen:]
+		if code == chapFailure {
+			if f := parseMSFailure(data); f.hasChallenge {
+				return f.challenge[:]
+			}
+			return nil
+		}
+		if code != chapChallenge {
+			return nil
+		}
+		b = data
+	} else if t != eapMD5 {
+		return nil
+	}
+	value, _, ok := parseCHAPValue(b)
+	if !ok || len(value) == 0 {
+		return nil
+	}
+	return value
+}

@@ -21,7 +21,7 @@ func mayTakeResult(answered, sameID bool) bool {
 }
 
 // mayAnswerChallenge: a challenge that this end asked is not answered, or the far side would have us
-// answer for it (RFC 1994 section 2.3). Test: TestReflectedChallengeRefused.
+// answer for it (RFC 1994 section 2.3). Tests: TestReflectedChallengeRefused, TestReflectedEAPChallengeRefused.
 func mayAnswerChallenge(own bool) bool {
 	return !own
 }
