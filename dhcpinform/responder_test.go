@@ -78,6 +78,12 @@ func informOf(client string, xid uint32, request ...byte) message {
 	return c.inform(a, 0, request)[headroom+headers:]
 }
 
+// and returns m with more options.
+func and(m message, options ...byte) message {
+	end, _ := walk(m[atOptions:], nil)
+	return finish(append(m[:atOptions+end:atOptions+end], options...), 0)
+}
+
 var office = Options{
 	DNS: []netip.Addr{adr("10.0.0.53")}, Domain: "vpn.test", Search: []string{"vpn.test", "corp.test"}, WINS: []netip.Addr{adr("10.77.0.9")},
 	NodeType: 8, Routes: []Route{{pfx("10.88.0.0/16"), adr("10.8.0.1")}}, NTP: []netip.Addr{adr("10.0.0.123")}, WPAD: "http://wpad/wpad.dat",
@@ -129,14 +135,27 @@ func TestNobodyInformsForOthers(t *testing.T) {
 	good := func() message { return informOf("10.8.0.2", 7, 15) }
 	from := "10.8.0.2:68"
 	for name, forge := range map[string]func() (string, message){
-		"another ciaddr":       func() (string, message) { m := good(); m[atCIAddr+3]++; return from, m },
-		"no ciaddr":            func() (string, message) { m := good(); clear(m[atCIAddr : atCIAddr+4]); return from, m },
-		"address of another":   func() (string, message) { return "10.8.0.3:68", informOf("10.8.0.3", 7, 15) },
-		"giaddr":               func() (string, message) { m := good(); copy(m[atGIAddr:], []byte{10, 8, 0, 1}); return from, m },
-		"option 82":            func() (string, message) { m, _ := appendAgent(good(), []byte{1, 1, 'x'}); return from, m },
-		"a reply":              func() (string, message) { m := good(); m[0] = reply; return from, m },
-		"DISCOVER":             func() (string, message) { m := good(); m[atOptions+2] = 1; return from, m },
-		"RELEASE":              func() (string, message) { m := good(); m[atOptions+2] = 7; return from, m },
+		"another ciaddr":     func() (string, message) { m := good(); m[atCIAddr+3]++; return from, m },
+		"no ciaddr":          func() (string, message) { m := good(); clear(m[atCIAddr : atCIAddr+4]); return from, m },
+		"address of another": func() (string, message) { return "10.8.0.3:68", informOf("10.8.0.3", 7, 15) },
+		"giaddr":             func() (string, message) { m := good(); copy(m[atGIAddr:], []byte{10, 8, 0, 1}); return from, m },
+		"option 82":          func() (string, message) { m, _ := appendAgent(good(), []byte{1, 1, 'x'}); return from, m },
+		"a reply":            func() (string, message) { m := good(); m[0] = reply; return from, m },
+		"DISCOVER":           func() (string, message) { m := good(); m[atOptions+2] = 1; return from, m },
+		"RELEASE":            func() (string, message) { m := good(); m[atOptions+2] = 7; return from, m },
+		"INFORM and RELEASE": func() (string, message) { return from, and(good(), 53, 1, 7) },
+		"RELEASE in file": func() (string, message) {
+			m := and(good(), 52, 1, 1)
+			copy(m[atFile:], []byte{53, 1, 7, 255})
+			return from, m
+		},
+		"option 82 in file": func() (string, message) {
+			m := and(good(), 52, 1, 1)
+			copy(m[atFile:], []byte{82, 3, 1, 1, 'x', 255})
+			return from, m
+		},
+		"overload said twice":  func() (string, message) { return from, and(good(), 52, 1, 2, 52, 1, 1) },
+		"overload said badly":  func() (string, message) { return from, and(good(), 52, 1, 7) },
 		"options that are cut": func() (string, message) { return from, good()[:atOptions+4] },
 		"no DHCP":              func() (string, message) { return from, message("hello") },
 	} {

@@ -62,13 +62,17 @@ func walk(field []byte, f func(p piece) bool) (end int, ok bool) {
 }
 
 // fields returns the parts of m that hold options, in the order in which they are read: options, and file and sname as
-// option 52 says (RFC 2132 section 9.3, RFC 3396 section 5).
+// option 52 says (RFC 2132 section 9.3, RFC 3396 section 5). It fails if that is said twice or badly: a server might read
+// other fields than were looked at here.
 func (m message) fields() (f [3][]byte, ok bool) {
 	f[0] = m[atOptions:]
-	overload := byte(0)
+	overload, fine := byte(0), true
 	_, ok = walk(f[0], func(p piece) bool {
-		if p.code == optOverload && len(p.data) == 1 {
-			overload = p.data[0]
+		if p.code == optOverload {
+			fine = fine && overload == 0 && len(p.data) == 1 && p.data[0] >= 1 && p.data[0] <= 3
+			if fine {
+				overload = p.data[0]
+			}
 		}
 		return true
 	})
@@ -78,7 +82,7 @@ func (m message) fields() (f [3][]byte, ok bool) {
 	if overload&2 != 0 {
 		f[2] = m[atSName:atFile]
 	}
-	return f, ok
+	return f, ok && fine
 }
 
 // pieces calls f for all options of m, those of overloaded fields last.
@@ -111,12 +115,24 @@ func (m message) option(code byte) (data []byte, ok bool) {
 	return data, ok && whole
 }
 
-// kind returns the message type; 0 means none, or options that cannot be read.
-func (m message) kind() byte {
-	if d, ok := m.option(optType); ok && len(d) == 1 {
-		return d[0]
+// kind returns the message type; 0 means none, options that cannot be read, or several types, of which a server might take
+// another than we do.
+func (m message) kind() (kind byte) {
+	n := 0
+	ok := m.pieces(func(p piece) bool {
+		if p.code == optType {
+			if n++; len(p.data) != 1 {
+				n++
+			} else {
+				kind = p.data[0]
+			}
+		}
+		return true
+	})
+	if !ok || n != 1 {
+		return 0
 	}
-	return 0
+	return kind
 }
 
 // An Option is one option with all of its data.
