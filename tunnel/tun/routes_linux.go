@@ -2,6 +2,7 @@ package tun
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -60,15 +61,56 @@ func (s *system) route(dst netip.Prefix, add bool) error {
 	if s.nl == nil {
 		return nil
 	}
+	if add {
+		if err := s.addRoute(dst); err != nil {
+			return err
+		}
+		if s.routed == nil {
+			s.routed = make(map[netip.Prefix]struct{})
+		}
+		s.routed[dst] = struct{}{}
+		return nil
+	}
+	if _, ours := s.routed[dst]; !ours {
+		return nil // another's, which was not to be replaced
+	}
+	delete(s.routed, dst)
+	if err := s.nl.RouteDel(s.routeTo(dst)); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+func (s *system) routeTo(dst netip.Prefix) *netlink.Route {
 	r := &netlink.Route{Dst: ipNet(dst), LinkIndex: s.link.Attrs().Index, Protocol: routeProto, Scope: netlink.SCOPE_LINK}
 	if dst.Addr().Is6() {
 		r.Scope = netlink.SCOPE_UNIVERSE
 	}
-	if add {
-		return s.nl.RouteReplace(r)
-	}
-	if err := s.nl.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
+	return r
+}
+
+// addRoute adds a route, but never in the place of one that somebody else has made.
+func (s *system) addRoute(dst netip.Prefix) error {
+	r := s.routeTo(dst)
+	err := s.nl.RouteAdd(r)
+	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	return nil
+	family := netlink.FAMILY_V4
+	if dst.Addr().Is6() {
+		family = netlink.FAMILY_V6
+	}
+	if list, lerr := s.nl.RouteListFiltered(family, r, netlink.RT_FILTER_DST|netlink.RT_FILTER_OIF|netlink.RT_FILTER_PROTOCOL); lerr == nil && len(list) > 0 {
+		return nil // ours
+	}
+	return fmt.Errorf("there is another route to it, which stays: %w", err)
+}
+
+// reroute puts routes back that the system has removed with an address.
+func (s *system) reroute() {
+	for dst := range s.routed {
+		if err := s.addRoute(dst); err != nil {
+			s.log.Warn("tun: the system takes no route", "to", dst, "why", err)
+		}
+	}
 }

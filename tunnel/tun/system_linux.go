@@ -28,6 +28,7 @@ type system struct {
 	link     netlink.Link
 	addrs    []netlink.Addr
 	excluded []netlink.Route
+	routed   map[netip.Prefix]struct{} // by Routes
 }
 
 func (s *system) open(name string, mtu int) (err error) {
@@ -133,15 +134,31 @@ func (s *system) setAddrs(list []netip.Prefix) error {
 		}
 		want = append(want, a)
 	}
+	// New addresses come first: with the last address of a family the system removes its routes to the device.
+	if err := s.putAddrs(want); err != nil {
+		return err
+	}
+	removed := false
 	for _, a := range s.addrs {
 		if !slices.ContainsFunc(want, a.Equal) {
 			if err := s.nl.AddrDel(s.link, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 				return fmt.Errorf("tun: remove address %v from %s: %w", a.IPNet, s.link.Attrs().Name, err)
 			}
+			removed = true
 		}
 	}
 	s.addrs = want
-	for _, a := range want {
+	if !removed {
+		return nil
+	}
+	// With a primary address the system removes the others of its network, and what was routed by them.
+	err := s.putAddrs(want)
+	s.reroute()
+	return err
+}
+
+func (s *system) putAddrs(list []netlink.Addr) error {
+	for _, a := range list {
 		if err := s.nl.AddrReplace(s.link, &a); err != nil {
 			return fmt.Errorf("tun: set address %v on %s: %w", a.IPNet, s.link.Attrs().Name, err)
 		}

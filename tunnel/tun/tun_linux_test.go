@@ -133,6 +133,43 @@ func TestRoutesStayInStep(t *testing.T) {
 	}
 }
 
+func TestRoutesSurviveNewAddresses(t *testing.T) {
+	ns := netns.New(t)
+	d := open(t, ns, Config{Name: "vpn5"})
+	table := d.Routes(new(tunnel.Table))
+	for _, p := range []string{"172.16.2.0/24", "2001:db8::/32"} {
+		table.Insert(netip.MustParsePrefix(p), d, 0)
+	}
+	for _, addrs := range [][]string{{"192.168.30.10/32"}, {"192.168.30.11/32"}, {"10.9.0.1/24"}, {"10.9.0.2/24", "2001:db8:1::1/64"}, {"10.9.0.3/24"}, nil, {"10.9.0.4/32"}} {
+		var list []netip.Prefix
+		for _, a := range addrs {
+			list = append(list, netip.MustParsePrefix(a))
+		}
+		if err := d.SetAddrs(list...); err != nil {
+			t.Fatal(err)
+		}
+		if out := ns.Run("ip", "-o", "addr", "show", "dev", "vpn5"); strings.Count(out, "inet") != len(addrs) {
+			t.Errorf("%v: %s", addrs, out)
+		}
+		if out := ns.Run("ip", "route", "show", "proto", "201") + ns.Run("ip", "-6", "route", "show", "proto", "201"); !strings.Contains(out, "172.16.2.0/24 dev vpn5") || !strings.Contains(out, "2001:db8::/32 dev vpn5") {
+			t.Errorf("%v: %q", addrs, out)
+		}
+	}
+}
+
+func TestRoutesOfOthersAreNotReplaced(t *testing.T) {
+	ns := netns.New(t)
+	d := open(t, ns, Config{Name: "vpn4"})
+	ns.Run("ip", "route", "add", "blackhole", "172.16.2.0/24")
+	table := d.Routes(new(tunnel.Table))
+	p := netip.MustParsePrefix("172.16.2.0/24")
+	table.Insert(p, d, 0)
+	table.Delete(p, d)
+	if out := ns.Run("ip", "route"); !strings.Contains(out, "blackhole 172.16.2.0/24") {
+		t.Errorf("%q", out)
+	}
+}
+
 func TestExcludeAndCrash(t *testing.T) {
 	na, nb := netns.New(t), netns.New(t)
 	netns.Join(na, "va", "192.0.2.1/24", nb, "vb", "192.0.2.2/24")
