@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialway/dialway/examples/internal/cli"
 	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/ppp/access"
 )
 
 const usage = `sstpd is an SSTP server: it gives clients that know a password an address, and carries their packets.
@@ -24,14 +25,15 @@ to -pool or masquerading. SIGHUP reads certificate and users again; sessions sta
 
 // A config is the command line, checked.
 type config struct {
-	listen, cert, key, users, tun, web string
-	pool                               netip.Prefix
-	addr                               netip.Addr // the server's own, the first of pool
-	dns                                cli.Addrs
-	auth                               []ppp.AuthProtocol
-	mtu                                int
-	proxies                            cli.Prefixes
-	eap, legacyTLS, verbose            bool
+	listen, cert, key, tun, web string
+	users, accounts             string // one of them
+	pool                        netip.Prefix
+	addr                        netip.Addr // the server's own, the first of pool
+	dns                         cli.Addrs
+	auth                        []ppp.AuthProtocol
+	mtu                         int
+	proxies                     cli.Prefixes
+	eap, legacyTLS, verbose     bool
 }
 
 // parse reads the command line and tells everything that is wrong with it.
@@ -42,11 +44,12 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.cert, "cert", "", "`FILE` with the certificate and its chain in PEM; without, one is made and its fingerprint told")
 	fs.StringVar(&c.key, "key", "", "`FILE` with the key in PEM")
 	fs.StringVar(&c.users, "users", "", "`FILE` of lines name:password; the first colon separates, nothing is trimmed, lines that begin with # are left out")
+	fs.StringVar(&c.accounts, "accounts", "", "`FILE` of accounts in the place of -users, with dial-in properties; examples/account keeps it")
 	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
-	fs.BoolVar(&c.eap, "eap", false, "also EAP-MSCHAPv2 with the passwords of -users, which is asked for first")
+	fs.BoolVar(&c.eap, "eap", false, "also EAP-MSCHAPv2 with the passwords of -users or -accounts, which is asked for first")
 	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
 	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
 	fs.StringVar(&c.web, "web", "", "`DIR` to show to web browsers on the same port")
@@ -65,11 +68,17 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		_, err = tls.LoadX509KeyPair(c.cert, c.key)
 		p.Add("-cert", err)
 	}
-	if c.users == "" {
-		p.Add("-users", errors.New("missing: nobody could connect"))
-	} else {
+	switch {
+	case c.users == "" && c.accounts == "":
+		p.Add("-users", errors.New("missing, and no -accounts: nobody could connect"))
+	case c.users != "" && c.accounts != "":
+		p.Add("-users", errors.New("and -accounts do not go together"))
+	case c.users != "":
 		_, err = readUsers(c.users)
 		p.Add("-users", err)
+	default:
+		_, err = access.OpenFile(c.accounts)
+		p.Add("-accounts", err)
 	}
 	if c.pool, err = netip.ParsePrefix(*pool); err == nil {
 		c.pool = c.pool.Masked()

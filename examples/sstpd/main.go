@@ -54,18 +54,14 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 // A server is what runs.
 type server struct {
 	*config
-	log   *slog.Logger
-	cert  atomic.Pointer[tls.Certificate]
-	users atomic.Pointer[users]
+	log  *slog.Logger
+	cert atomic.Pointer[tls.Certificate]
+	who  who
 }
 
 // load reads certificate and users; what is wrong leaves both as they were.
 func (s *server) load() error {
-	u, err := readUsers(s.config.users)
-	if err != nil {
-		return err
-	}
-	cert := s.cert.Load()
+	cert, err := s.cert.Load(), error(nil)
 	switch {
 	case s.config.cert != "":
 		c, err := tls.LoadX509KeyPair(s.config.cert, s.key)
@@ -79,9 +75,15 @@ func (s *server) load() error {
 		}
 		s.log.Info("made a certificate: clients can trust it by its fingerprint", "fingerprint", cli.Fingerprint(cert.Certificate[0]))
 	}
-	s.users.Store(&u)
-	s.cert.Store(cert)
-	return nil
+	if s.who == nil {
+		s.who, err = s.openWho()
+	} else {
+		err = s.who.reload()
+	}
+	if err == nil {
+		s.cert.Store(cert)
+	}
+	return err
 }
 
 // selfSigned makes a certificate for the names by which this machine may be dialled.
@@ -151,9 +153,7 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 			// What is not EAP goes to Next as it is.
 			Authenticator: &eap.Authenticator{
 				Methods: []eap.Method{&eap.MSCHAPv2{}},
-				Next: ppp.PasswordFunc(func(ctx context.Context, name string) (ppp.Secret, error) {
-					return s.users.Load().password(ctx, name)
-				}),
+				Next:    s.who,
 			},
 			Auth: s.auth,
 			Addr: s.addr,
@@ -180,7 +180,7 @@ func (s *server) hangups() (stop func()) {
 				s.log.Error("reload failed: what was read before stays", "why", err)
 				continue
 			}
-			s.log.Info("reloaded", "users", len(*s.users.Load()), "fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
+			s.log.Info("reloaded", "users", s.who.count(), "fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
 		}
 	}()
 	return func() { signal.Stop(c); close(c) }

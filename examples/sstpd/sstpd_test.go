@@ -107,7 +107,7 @@ func TestReloadKeepsWhatWasReadWhenTheNewOneIsWrong(t *testing.T) {
 	cert := s.cert.Load()
 	check := func(want ppp.Secret) {
 		t.Helper()
-		if got, err := s.users.Load().password(t.Context(), "alice"); err != nil || got != want {
+		if got, err := s.who.(*userList).now.Load().password(t.Context(), "alice"); err != nil || got != want {
 			t.Errorf("%q %v", string(got), err)
 		}
 		if s.cert.Load() != cert {
@@ -183,4 +183,43 @@ func TestForwardDialsFromHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+func TestAccountsInThePlaceOfUsers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"user":"alice","secret":"clear:secret"}` + "\n" + `{"user":"bob","secret":"clear:secret","disabled":true}`)
+	c, err := parse([]string{"-accounts", path, "-tun", "netstack"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{config: c, log: cli.Logger(io.Discard, false)}
+	if err := s.load(); err != nil {
+		t.Fatal(err)
+	}
+	login := func(user string) error {
+		_, err := s.who.Authenticate(t.Context(), &ppp.AuthRequest{Call: new(ppp.Call), Protocol: ppp.PAP, User: user, Password: "secret"})
+		return err
+	}
+	if err := login("alice"); err != nil {
+		t.Error(err)
+	}
+	if err := login("bob"); err == nil {
+		t.Error("a disabled account may log in")
+	}
+	write(`{"user":"bob","secret":"clear:secret"}`)
+	if err := s.load(); err != nil || login("bob") != nil || login("alice") == nil || s.who.count() != 1 {
+		t.Errorf("after a reload: %v, %d accounts", err, s.who.count())
+	}
+	write("nonsense")
+	if err := s.load(); err == nil || login("bob") != nil {
+		t.Error("a bad file has replaced the accounts")
+	}
+	if _, err := parse([]string{"-accounts", path, "-users", path}, io.Discard); err == nil {
+		t.Error("-users and -accounts together")
+	}
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/ppp/access"
 )
 
 // users are passwords by name, in lower case: names do not differ by case, as in Windows.
@@ -60,4 +62,57 @@ func (u users) password(_ context.Context, name string) (ppp.Secret, error) {
 		return p, nil
 	}
 	return "", ppp.ErrNoUser
+}
+
+// who answers logins: the lines of -users, or the accounts of -accounts.
+type who interface {
+	ppp.Authenticator
+	reload() error
+	count() int
+}
+
+// A userList is -users.
+type userList struct {
+	file string
+	now  atomic.Pointer[users]
+}
+
+func (f *userList) reload() error {
+	u, err := readUsers(f.file)
+	if err == nil {
+		f.now.Store(&u)
+	}
+	return err
+}
+
+func (f *userList) count() int { return len(*f.now.Load()) }
+
+// Authenticate is ppp.Authenticator's.
+func (f *userList) Authenticate(ctx context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {
+	return ppp.PasswordFunc(f.now.Load().password).Authenticate(ctx, req)
+}
+
+// An accountsFile is -accounts. One Accounts lives as long as the server: it remembers who has guessed too often.
+type accountsFile struct {
+	access.Accounts
+	file *access.File
+}
+
+func (f *accountsFile) reload() error { return f.file.Reload() }
+
+func (f *accountsFile) count() (n int) {
+	for range f.file.All() {
+		n++
+	}
+	return n
+}
+
+// openWho opens the file that the command line names.
+func (c *config) openWho() (who, error) {
+	if c.accounts != "" {
+		file, err := access.OpenFile(c.accounts)
+		return &accountsFile{access.Accounts{Store: file}, file}, err
+	}
+	f := &userList{file: c.users}
+	return f, f.reload()
 }
