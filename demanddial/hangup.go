@@ -98,7 +98,7 @@ func (e *engine) after(c *call, err error, now time.Time) {
 	switch {
 	case c.why == nil && !e.crossed.IsZero() && now.Sub(e.crossed) < bothGone:
 		e.retryAt = now.Add(between(leastPause, mostPause)) // both calls are gone: see contest.go
-	case c.why != nil || !e.Persistent && !(e.RedialLost && lost(err)):
+	case c.why != nil || !e.Persistent && !(e.RedialLost && c.dialled && lost(err)):
 		return // the next packet, or a Persistent interface's next look around
 	case worked:
 		e.short = 0

@@ -48,9 +48,9 @@ type Interface struct {
 	// the tunnel: tun.Device.Exclude, or a func that knows that it is outside already. Without, a Set refuses such Routes.
 	Exclude func(dst netip.Addr) error
 
-	Table  tunnel.RouteTable // where Routes are put, and withdrawn from while unreachable; nil means a Set's Router's
-	Routes []Route
-	DNSTo  []netip.Addr // name servers in the place of those the far side names
+	Table       tunnel.RouteTable // where Routes are put, and withdrawn from while unreachable; nil means a Set's Router's
+	Routes      []Route
+	NameServers []netip.Addr // name servers in the place of those the far side names
 
 	Persistent   bool
 	Disabled     bool                            // starts disabled: see Enable
@@ -60,7 +60,7 @@ type Interface struct {
 	In, Out      func(packet []byte) bool        // pass; nil means all
 	Hours        func(time.Time) bool            // when it may dial, asked about full minutes; nil means always
 	HoursCut     bool                            // the end of Hours also ends a call that was dialled
-	RedialLost   bool                            // dials again, without a packet, when the link was lost rather than hung up
+	RedialLost   bool                            // dials again, without a packet, when a link it dialled was lost rather than hung up
 	Attempts     int                             // per demand; 0 means 3, negative for ever
 	Timeout      time.Duration                   // of one call to Dial, and of Up; 0 means 1 minute
 	Backoff      func(attempt int) time.Duration // between attempts; nil means 10 s, doubling to 5 min
@@ -141,12 +141,12 @@ func (i *Interface) Addrs() []netip.Addr {
 // Prefixes returns nil: Routes are put in Table.
 func (i *Interface) Prefixes() []netip.Prefix { return nil }
 
-// DNS returns DNSTo, or the name servers of the present link.
+// DNS returns NameServers, or the name servers of the present link.
 func (i *Interface) DNS() []netip.Addr {
-	if l := i.live.Load(); i.DNSTo == nil && l != nil {
+	if l := i.live.Load(); i.NameServers == nil && l != nil {
 		return l.link.DNS()
 	}
-	return i.DNSTo
+	return i.NameServers
 }
 
 // MTU returns the present link's, else MaxMTU.

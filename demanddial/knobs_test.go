@@ -40,7 +40,7 @@ func TestEveryKnobIsAField(t *testing.T) {
 		"list of destinations":                       "Interface.To",
 		"promotion of the destination that worked":   "Interface.KeepOrder",
 		"address assigned or specific":               "Config.Addr Config.Pool Grant.AskAddr",
-		"name servers assigned or specific":          "Interface.DNSTo",
+		"name servers assigned or specific":          "Interface.NameServers",
 		"remote default gateway":                     "Route.Connected",
 		"LCP extensions":                             "Config.Identification",
 		"restrictions of authentication":             "Config.Auth Config.EAP",

@@ -39,7 +39,7 @@ func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Acco
 	}
 	i.Domains, i.Persistent, i.Disabled, i.KeepOrder, i.RedialLost = c.domains, c.persistent, c.disabled, c.keepOrder, c.redialLost
 	i.IdleTimeout, i.AnsweredIdle, i.Timeout, i.HoldFor, i.LockOut = c.idle, c.answeredIdle, c.timeout, c.holdFor, c.lockOut
-	i.Attempts, i.Hold, i.MaxMTU, i.DNSTo, i.HoursCut = c.attempts, c.hold, c.mtu, c.dns, c.hoursCut
+	i.Attempts, i.Hold, i.MaxMTU, i.NameServers, i.HoursCut = c.attempts, c.hold, c.mtu, c.dns, c.hoursCut
 	if c.backoff > 0 {
 		i.Backoff = func(int) time.Duration { return c.backoff }
 	}
