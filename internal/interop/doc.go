@@ -6,5 +6,5 @@
 // instead where DIALWAY_INTEROP=require is set, as the project's CI sets it. All traffic stays in namespaces of their own.
 //
 //	apt-get install user-mode-linux busybox-static sstp-client ppp softether-vpnserver softether-vpncmd \
-//		dnsmasq-base isc-dhcp-server kea-dhcp4-server freeradius freeradius-utils iproute2 iputils-ping curl openssl
+//		dnsmasq-base isc-dhcp-server kea-dhcp4-server freeradius freeradius-utils eapoltest iproute2 iputils-ping curl openssl
 package interop
