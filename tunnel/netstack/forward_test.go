@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -182,30 +183,32 @@ func withSum(p []byte) []byte {
 }
 
 func TestIdleDatagramFlowsEnd(t *testing.T) {
-	f := &forwarder{stack: new(Stack), core: &core{ctx: t.Context()}}
-	x, far := net.Pipe()
-	y, out := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f.exchange(x, y, 200*time.Millisecond)
-	}()
-	began := time.Now()
-	buf := make([]byte, 10)
-	for range 6 { // 300 ms, one way only
-		far.Write([]byte("x"))
-		if _, err := out.Read(buf); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		f := &forwarder{stack: new(Stack), core: &core{ctx: t.Context()}}
+		x, far := net.Pipe()
+		y, out := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f.exchange(x, y, 200*time.Millisecond)
+		}()
+		began := time.Now()
+		buf := make([]byte, 10)
+		for range 6 { // 300 ms, one way only
+			far.Write([]byte("x"))
+			if _, err := out.Read(buf); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	<-done
-	if lived := time.Since(began); lived < 400*time.Millisecond || lived > 2*time.Second {
-		t.Error(lived)
-	}
-	if _, err := far.Read(buf); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error(err)
-	}
+		<-done
+		if lived := time.Since(began); lived < 400*time.Millisecond || lived > time.Second {
+			t.Error(lived)
+		}
+		if _, err := far.Read(buf); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestLoopbackNeverComesFromTheLink(t *testing.T) {
