@@ -91,6 +91,17 @@ func (v *radiusVPN) must() *ppp.Conn {
 	return c
 }
 
+// session is the server's end of alice's session, which may open a moment after the client's; nil: there is none.
+func (v *radiusVPN) session() *ppp.Conn {
+	for range 100 {
+		if c := v.sessions.Addr(netip.MustParseAddr("10.8.0.77")); c != nil {
+			return c
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
+}
+
 func client(t *testing.T, list ...*FreeRADIUS) *radius.Client {
 	c := &radius.Client{NAS: "vpn", Dial: list[0].DialUDP}
 	for _, f := range list {
@@ -115,7 +126,7 @@ func TestFreeRADIUS(t *testing.T) {
 			// MS-CHAPv2 binds with the keys that came by RADIUS: without them, or with others, this fails.
 			c := v.must()
 			defer c.Close()
-			s := v.sessions.Addr(netip.MustParseAddr("10.8.0.77"))
+			s := v.session()
 			if s == nil || s.Info().Auth != p || s.Info().User != "alice" {
 				t.Fatalf("no session at the address, or another: %+v", c.Info())
 			}
@@ -187,7 +198,7 @@ func TestFreeRADIUSAccountsAndChanges(t *testing.T) {
 	for range 10 {
 		link.Write([][]byte{append([]byte(nil), packet...)}, 0)
 	}
-	s := v.sessions.Addr(netip.MustParseAddr("10.8.0.77"))
+	s := v.session()
 	for range 100 {
 		if s.Stats().RxPackets == 10 {
 			break
@@ -271,6 +282,7 @@ func TestFreeRADIUSFailOver(t *testing.T) {
 		t.Helper()
 		for range n {
 			link := v.must()
+			v.session()
 			for s := range v.sessions.All() {
 				ids[s.Info().Call.ID] = true
 			}

@@ -37,7 +37,7 @@ func TestFreeRADIUSEAP(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v; the server: %v", err, v.lastError())
 		}
-		s := v.sessions.Addr(netip.MustParseAddr("10.8.0.77"))
+		s := v.session()
 		if s == nil || s.Info().Auth != ppp.EAP || (s.Info().User == "alice") != trust {
 			t.Errorf("trust %v: %+v", trust, link.Info())
 		}
