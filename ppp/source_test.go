@@ -152,9 +152,11 @@ func TestLinkLocalStaysOnLink(t *testing.T) {
 		expectPassed(t, passing(t, c, atServer, list), "router solicitation", "DHCPv6", "to the server itself")
 		// A ping of this end's link-local address is answered here, whatever its size.
 		for _, size := range []int{48, 63, 1400} {
+			synctest.Wait() // what is counted is counted behind the sending
 			before, p := s.Stats(), icmp6(i.Local6, i.Peer6, icmp6EchoAsk, size)
 			c.fc.WriteFrames(ipv6Header[:], [][]byte{p}, 0)
 			a := <-atClient
+			synctest.Wait()
 			if len(a) != size || a[40] != icmp6EchoAnswer || checksum6(a) != 0 || !bytes.Equal(a[8:24], p[24:40]) || !bytes.Equal(a[24:40], p[8:24]) || !bytes.Equal(a[44:], p[44:]) {
 				t.Errorf("answer %x", a)
 			}
