@@ -86,7 +86,7 @@ func (i *Interface) deliver(l *live, f facts, now time.Time) {
 	i.mu.Lock()
 	stale := i.takeOlder(now.Add(-orDefault(i.HoldFor, defaultHoldFor)))
 	rest := i.takeOlder(now.Add(time.Hour))
-	i.facts, i.demand = f, false
+	i.facts = f
 	i.use.Store(now.UnixNano())
 	if len(rest) > 0 {
 		bufs := make([][]byte, len(rest))
