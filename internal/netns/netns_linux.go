@@ -2,6 +2,7 @@
 package netns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,8 +22,13 @@ func Require(t testing.TB) {
 	if os.Getuid() != 0 {
 		Missing(t, "needs root, for network namespaces")
 	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		Missing(t, "needs /dev/net/tun")
+	for _, need := range []string{"/dev/net/tun", "/proc/self/ns/net"} {
+		if _, err := os.Stat(need); err != nil {
+			Missing(t, "needs "+need)
+		}
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		Missing(t, "needs ip, of iproute2")
 	}
 }
 
@@ -54,6 +60,9 @@ func New(t testing.TB) *NS {
 		ns.fd = fd
 		return err
 	})
+	if errors.Is(err, unix.EPERM) {
+		Missing(t, "needs CAP_SYS_ADMIN, for network namespaces")
+	}
 	if err != nil {
 		t.Fatalf("netns: %v", err)
 	}
@@ -67,10 +76,14 @@ func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends
-		done <- f()
+		err := errFailed
+		defer func() { done <- err }() // also when f fails the test, which ends the goroutine
+		err = f()
 	}()
 	return <-done
 }
+
+var errFailed = errors.New("failed")
 
 // Do runs f in the namespace: on its thread, not on goroutines that f starts. Sockets and devices that f opens stay in
 // the namespace; processes that f starts live in it.
@@ -82,7 +95,9 @@ func (n *NS) Do(f func()) {
 		}
 		f()
 		return nil
-	}); err != nil {
+	}); err == errFailed {
+		n.tb.FailNow()
+	} else if err != nil {
 		n.tb.Fatalf("netns: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,12 +45,13 @@ type queue struct {
 	closed  bool
 	batch   int
 	mtu     *atomic.Int64 // the device's, shared by its queues
+	sys     *system       // likewise
 
 	out writer
 }
 
-func (q *queue) init(d wtun.Device, batch int, mtu *atomic.Int64) *queue {
-	q.cur, q.batch, q.mtu = d, batch, mtu
+func (q *queue) init(d wtun.Device, batch int, mtu *atomic.Int64, sys *system) *queue {
+	q.cur, q.batch, q.mtu, q.sys = d, batch, mtu, sys
 	q.changed = sync.NewCond(&q.mu)
 	return q
 }
@@ -75,7 +77,8 @@ func (q *queue) still(d wtun.Device) bool {
 }
 
 // Read is tunnel.PacketIO's. After Close it returns net.ErrClosed; while a Swap is made it goes on with the new
-// descriptor. Buffers must hold MTU bytes behind offset.
+// descriptor. Buffers must hold MTU bytes behind offset; when an administrator has raised the interface's MTU, what does
+// not fit is lost, MTU returns the new one, and Read returns no packet and no error, so that its caller looks.
 func (q *queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	for {
 		d, err := q.current()
@@ -86,13 +89,24 @@ func (q *queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		switch {
 		case n > 0:
 			return n, nil
-		case err == nil, aboutPacket(err):
-			continue // what does not fit the buffers, or has a header that is none, is lost, as a packet may be
+		case err == nil:
+			continue
+		case aboutPacket(err): // it does not fit the buffers, or has a header that is none: lost, as a packet may be
+			if q.grown() {
+				return 0, nil
+			}
+			continue
 		case !q.still(d):
 			continue // swapped, or closed
 		}
 		return 0, fmt.Errorf("tun: read: %w", err)
 	}
+}
+
+// grown looks whether the device's MTU has been raised.
+func (q *queue) grown() bool {
+	mtu := int64(q.sys.currentMTU())
+	return mtu > q.mtu.Swap(max(mtu, q.mtu.Load()))
 }
 
 // aboutPacket reports whether an error of the library is about what it read, and not about reading.
@@ -112,7 +126,22 @@ func readSafely(d wtun.Device, bufs [][]byte, sizes []int, offset int) (n int, e
 			n, err = 0, errTooSmall
 		}
 	}()
-	return d.Read(bufs, sizes, offset)
+	n, err = d.Read(bufs, sizes, offset)
+	if n == 1 && sizes[0] == len(bufs[0])-offset && isCut(bufs[0][offset:]) {
+		return 0, errTooSmall // without offload the kernel cuts
+	}
+	return n, err
+}
+
+// isCut reports whether an IP packet says that it is longer than it is.
+func isCut(p []byte) bool {
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4:
+		return int(binary.BigEndian.Uint16(p[2:])) > len(p)
+	case len(p) >= 40 && p[0]>>4 == 6:
+		return 40+int(binary.BigEndian.Uint16(p[4:])) > len(p)
+	}
+	return false
 }
 
 // Write is tunnel.PacketIO's; any offset will do. What the system does not take is dropped.
@@ -179,7 +208,8 @@ func (d *Device) Close() error {
 	return errors.Join(err, d.queue.Close())
 }
 
-// FromFile takes over a descriptor that the system opened (Android, iOS). f may be nil: Read then waits for Swap.
+// FromFile takes over a descriptor that the system opened (Android, iOS). f may be nil: Read then waits for Swap. mtu 0
+// means 1400.
 func FromFile(f *os.File, mtu int) (*Device, error) {
 	if mtu == 0 {
 		mtu = defaultMTU
@@ -187,22 +217,39 @@ func FromFile(f *os.File, mtu int) (*Device, error) {
 	d := new(Device)
 	size := new(atomic.Int64)
 	size.Store(int64(mtu))
-	d.queue.init(nil, 1, size)
 	if f == nil {
+		d.queue.init(nil, 1, size, &d.sys)
 		return d, nil
 	}
-	return d, d.Swap(f, mtu)
+	w, err := take(f)
+	if err != nil {
+		return nil, err
+	}
+	d.queue.init(w, w.BatchSize(), size, &d.sys)
+	return d, nil
 }
 
-// Swap puts f in the place of the present descriptor, which it closes; a Read that waits goes on with f. f is the
-// Device's afterwards.
+// Swap puts f in the place of the present descriptor, which it closes; a Read that waits goes on with f. With nil there is
+// none until the next Swap. f is the Device's afterwards, unless there is an error, which leaves all as it was. mtu 0
+// leaves the MTU.
 func (d *Device) Swap(f *os.File, mtu int) error {
-	w, err := adopt(f)
-	if err != nil {
-		return fmt.Errorf("tun: take over %s: %w", f.Name(), err)
+	var w wtun.Device
+	if f != nil {
+		var err error
+		if w, err = take(f); err != nil {
+			return err
+		}
 	}
 	if mtu > 0 {
 		d.mtu.Store(int64(mtu))
 	}
 	return d.queue.swap(w, false)
+}
+
+func take(f *os.File) (wtun.Device, error) {
+	w, err := adopt(f)
+	if err != nil {
+		return nil, fmt.Errorf("tun: take over %s: %w", f.Name(), err)
+	}
+	return w, nil
 }

@@ -9,5 +9,9 @@
 //	rt := &tunnel.Router{Uplink: dev, Routes: dev.Routes(new(tunnel.Table))}
 //	go rt.Serve(ctx, dev)
 //
-// One device serves any number of sessions: packets find theirs by the Router's table.
+// One device serves any number of sessions: packets find theirs by the Router's table. With several queues a Router serves
+// each on a goroutine of its own. A client keeps the way to its server outside the tunnel by Exclude.
+//
+// What a device sets it takes back: addresses and its own routes go with it, even when the process is killed, and host
+// routes that Exclude made are removed by Close or, after a crash, by the next Open.
 package tun

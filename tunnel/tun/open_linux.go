@@ -37,14 +37,14 @@ func Open(c Config) (*Device, error) {
 	if c.Logger == nil {
 		d.sys.log = slog.New(slog.DiscardHandler)
 	}
-	d.queue.init(first, first.BatchSize(), mtu)
+	d.queue.init(first, first.BatchSize(), mtu, &d.sys)
 	for range c.Queues - 1 {
 		w, _, err := openQueue(name, flags)
 		if err != nil {
 			d.Close()
 			return nil, err
 		}
-		d.more = append(d.more, new(queue).init(w, w.BatchSize(), mtu))
+		d.more = append(d.more, new(queue).init(w, w.BatchSize(), mtu, &d.sys))
 	}
 	if err := d.sys.open(name, c.MTU); err != nil {
 		d.Close()
@@ -60,7 +60,7 @@ func openQueue(name string, flags uint16) (wtun.Device, string, error) {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, "", fmt.Errorf("tun: open %s: %w (is the kernel's tun module loaded?)", clonePath, err)
 		}
-		return nil, "", fmt.Errorf("tun: open %s: %w", clonePath, err)
+		return nil, "", fmt.Errorf("tun: open %s: %w%s", clonePath, err, hint(err))
 	}
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
@@ -82,7 +82,7 @@ func openQueue(name string, flags uint16) (wtun.Device, string, error) {
 
 func hint(err error) string {
 	switch {
-	case errors.Is(err, unix.EPERM):
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return " (root or CAP_NET_ADMIN is needed)"
 	case errors.Is(err, unix.EBUSY):
 		return " (another process has it)"
@@ -93,13 +93,16 @@ func hint(err error) string {
 }
 
 // adopt takes over a descriptor: the library gets a duplicate, since an os.File that has given out its Fd no longer
-// works with the runtime's poller.
+// works with the runtime's poller. f is closed if all went well.
 func adopt(f *os.File) (wtun.Device, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	f.Close()
 	w, _, err := wtun.CreateUnmonitoredTUNFromFD(fd)
-	return w, err
+	if err != nil {
+		return nil, err // the duplicate belongs to an os.File, which the collector closes
+	}
+	f.Close()
+	return w, nil
 }

@@ -20,18 +20,25 @@ import (
 // routeProto marks routes as ours in the system's table.
 const routeProto = 201
 
+// minIPv6 is the least MTU with which a device has IPv6: RFC 8200 section 5. The kernel takes all of it away below.
+const minIPv6 = 1280
+
 // A system sets a device's addresses and routes by netlink, in the network namespace in which the device was opened.
 type system struct {
-	log      *slog.Logger
+	log  *slog.Logger
+	name string // of the device; empty: it was handed in, and its system configures it
+
 	mu       sync.Mutex
-	nl       *netlink.Handle // nil: the device was handed in, and its system configures it
+	nl       *netlink.Handle // nil: handed in, or closed
 	link     netlink.Link
+	mtu      int
 	addrs    []netlink.Addr
-	excluded []netlink.Route
-	routed   map[netip.Prefix]struct{} // by Routes
+	excluded map[netip.Addr]netlink.Route
+	routed   map[netip.Prefix]int // routes to the device, and how many tables have each
 }
 
 func (s *system) open(name string, mtu int) (err error) {
+	s.name, s.mtu = name, mtu
 	if s.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("tun: netlink: %w", err)
 	}
@@ -50,18 +57,36 @@ func (s *system) open(name string, mtu int) (err error) {
 	return nil
 }
 
-// sweep removes host routes that a process of this package left behind. A route carries the process's number as its
-// realm; routes to the device itself have gone with it.
+// ownMetric is the metric of host routes by other devices: a mark, and the process that made them. Those of two processes
+// stand beside each other, and each removes its own.
+func ownMetric() int { return metricMark<<24 | os.Getpid()&(1<<24-1) }
+
+const metricMark = 0x44
+
+// sweep removes host routes that a process of this package left behind when it was killed. Routes to the device itself
+// have gone with it.
 func (s *system) sweep() {
-	routes, err := s.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProto}, netlink.RT_FILTER_PROTOCOL)
-	if err != nil {
-		return
-	}
-	for _, r := range routes {
-		if r.Realm != 0 && r.Realm != os.Getpid() && syscall.Kill(r.Realm, 0) == syscall.ESRCH {
-			s.nl.RouteDel(&r)
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := s.nl.RouteListFiltered(family, &netlink.Route{Protocol: routeProto}, netlink.RT_FILTER_PROTOCOL)
+		if err != nil {
+			s.log.Warn("tun: looking for routes of a process that is gone", "err", err)
+			continue
+		}
+		for _, r := range routes {
+			process := r.Priority & (1<<24 - 1)
+			if r.Priority>>24 != metricMark || r.Dst == nil || !isHost(r.Dst) || process == os.Getpid() || syscall.Kill(process, 0) != syscall.ESRCH {
+				continue
+			}
+			if err := s.nl.RouteDel(&r); err == nil {
+				s.log.Info("tun: removed a route of a process that is gone", "to", r.Dst, "process", process)
+			}
 		}
 	}
+}
+
+func isHost(n *net.IPNet) bool {
+	ones, bits := n.Mask.Size()
+	return ones == bits
 }
 
 func (s *system) close() error {
@@ -71,9 +96,9 @@ func (s *system) close() error {
 		return nil
 	}
 	var err error
-	for _, r := range s.excluded {
+	for dst, r := range s.excluded {
 		if e := s.nl.RouteDel(&r); e != nil && !errors.Is(e, unix.ESRCH) {
-			err = errors.Join(err, fmt.Errorf("tun: remove the route to %v: %w", r.Dst, e))
+			err = errors.Join(err, fmt.Errorf("tun: remove the route to %v: %w", dst, e))
 		}
 	}
 	s.excluded = nil
@@ -82,11 +107,26 @@ func (s *system) close() error {
 	return err
 }
 
-// Configure gives the device l's addresses and MTU, in the place of what an earlier Configure or SetAddrs gave. It fits
-// demanddial.Interface.Up.
+// ready says why there is nothing to set. s.mu is held.
+func (s *system) ready(what string) error {
+	switch {
+	case s.nl != nil:
+		return nil
+	case s.name != "":
+		return fmt.Errorf("tun: %s %s: %w", what, s.name, net.ErrClosed)
+	}
+	return fmt.Errorf("tun: %s: the device was handed in, its system configures it: %w", what, errors.ErrUnsupported)
+}
+
+// Configure gives the device l's addresses and MTU, in the place of what an earlier Configure or SetAddrs gave. An MTU
+// below 1280 leaves no IPv6. It fits demanddial.Interface.Up.
 func (d *Device) Configure(ctx context.Context, l tunnel.Link) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	var addrs []netip.Prefix
 	for _, a := range l.Addrs() {
+		a = a.Unmap().WithZone("")
 		bits := a.BitLen()
 		if a.IsLinkLocalUnicast() && a.Is6() {
 			bits = 64
@@ -109,25 +149,64 @@ func (d *Device) SetAddrs(addrs ...netip.Prefix) error { return d.sys.setAddrs(a
 func (s *system) setMTU(mtu int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nl == nil {
-		return errHandedIn
+	if err := s.ready("set MTU"); err != nil {
+		return err
 	}
 	if err := s.nl.LinkSetMTU(s.link, mtu); err != nil {
-		return fmt.Errorf("tun: set MTU %d on %s: %w", mtu, s.link.Attrs().Name, err)
+		return fmt.Errorf("tun: set MTU %d on %s: %w", mtu, s.name, err)
+	}
+	if s.mtu < minIPv6 && mtu >= minIPv6 {
+		s.resetIPv6()
+		defer s.reroute()
+	}
+	if s.mtu = mtu; mtu < minIPv6 {
+		s.addrs = slices.DeleteFunc(s.addrs, func(a netlink.Addr) bool { return a.IP.To4() == nil }) // the kernel has
 	}
 	return nil
 }
 
-var errHandedIn = errors.New("tun: the device was handed in: its system configures it")
+// resetIPv6 undoes what the kernel does when IPv6 comes to the device again: it makes up a link-local address.
+func (s *system) resetIPv6() {
+	s.nl.LinkSetIP6AddrGenMode(s.link, 1 /* none */)
+	made, err := s.nl.AddrList(s.link, netlink.FAMILY_V6)
+	if err != nil {
+		return
+	}
+	for _, a := range made {
+		s.nl.AddrDel(s.link, &a)
+	}
+}
+
+// currentMTU asks the system for the device's MTU; 0 if it cannot be known.
+func (s *system) currentMTU() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nl == nil {
+		return 0
+	}
+	l, err := s.nl.LinkByIndex(s.link.Attrs().Index)
+	if err != nil {
+		return 0
+	}
+	s.mtu = l.Attrs().MTU
+	return s.mtu
+}
 
 func (s *system) setAddrs(list []netip.Prefix) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nl == nil {
-		return errHandedIn
+	if err := s.ready("set addresses"); err != nil {
+		return err
 	}
 	var want []netlink.Addr
 	for _, p := range list {
+		if !p.IsValid() {
+			return fmt.Errorf("tun: set addresses of %s: invalid prefix", s.name)
+		}
+		if p.Addr().Is6() && s.mtu < minIPv6 {
+			s.log.Warn("tun: no IPv6 with such an MTU", "device", s.name, "mtu", s.mtu, "address", p.Addr())
+			continue
+		}
 		a := netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD}
 		if p.Addr().Is4() {
 			a.Flags = 0
@@ -142,7 +221,7 @@ func (s *system) setAddrs(list []netip.Prefix) error {
 	for _, a := range s.addrs {
 		if !slices.ContainsFunc(want, a.Equal) {
 			if err := s.nl.AddrDel(s.link, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-				return fmt.Errorf("tun: remove address %v from %s: %w", a.IPNet, s.link.Attrs().Name, err)
+				return fmt.Errorf("tun: remove address %v from %s: %w", a.IPNet, s.name, err)
 			}
 			removed = true
 		}
@@ -160,7 +239,7 @@ func (s *system) setAddrs(list []netip.Prefix) error {
 func (s *system) putAddrs(list []netlink.Addr) error {
 	for _, a := range list {
 		if err := s.nl.AddrReplace(s.link, &a); err != nil {
-			return fmt.Errorf("tun: set address %v on %s: %w", a.IPNet, s.link.Attrs().Name, err)
+			return fmt.Errorf("tun: set address %v on %s: %w", a.IPNet, s.name, err)
 		}
 	}
 	return nil
@@ -168,39 +247,4 @@ func (s *system) putAddrs(list []netlink.Addr) error {
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
-// Exclude keeps dst outside the tunnel, by the route it has now, until Close: the way to the server must not lead
-// through the tunnel that it carries.
-func (d *Device) Exclude(dst netip.Addr) error {
-	s := &d.sys
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nl == nil {
-		return errHandedIn
-	}
-	dst = dst.Unmap()
-	found, err := s.nl.RouteGet(dst.AsSlice())
-	if err != nil {
-		return fmt.Errorf("tun: no route to %v: %w", dst, err)
-	}
-	r := found[0]
-	switch {
-	case r.LinkIndex == s.link.Attrs().Index:
-		return fmt.Errorf("tun: %v is routed through %s already", dst, s.link.Attrs().Name)
-	case r.Type == unix.RTN_LOCAL:
-		return nil // it is this machine
-	}
-	host := netlink.Route{
-		Dst: ipNet(netip.PrefixFrom(dst, dst.BitLen())), Gw: r.Gw, LinkIndex: r.LinkIndex,
-		Protocol: routeProto, Realm: os.Getpid(),
-	}
-	if r.Gw == nil {
-		host.Scope = netlink.SCOPE_LINK
-	}
-	if err := s.nl.RouteReplace(&host); err != nil {
-		return fmt.Errorf("tun: keep the route to %v: %w", dst, err)
-	}
-	s.excluded = append(s.excluded, host)
-	return nil
 }

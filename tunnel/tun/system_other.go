@@ -12,7 +12,8 @@ import (
 // A system sets addresses and routes; only Linux's does.
 type system struct{}
 
-func (s *system) close() error { return nil }
+func (s *system) close() error    { return nil }
+func (s *system) currentMTU() int { return 0 }
 
 // Configure gives the device l's addresses and MTU on Linux; elsewhere it returns errors.ErrUnsupported.
 func (d *Device) Configure(ctx context.Context, l tunnel.Link) error { return unsupported("Configure") }

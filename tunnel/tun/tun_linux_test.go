@@ -1,15 +1,18 @@
 package tun
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,21 +117,37 @@ func TestRoutesStayInStep(t *testing.T) {
 	ns := netns.New(t)
 	d := open(t, ns, Config{Name: "vpn7"})
 	table := d.Routes(new(tunnel.Table))
-	p := netip.MustParsePrefix("172.16.2.0/24")
-	table.Insert(p, d, 1)
-	table.Insert(p, &d.queue, 2)
-	if out := ns.Run("ip", "route", "show", "proto", "201"); !strings.Contains(out, "172.16.2.0/24 dev vpn7") {
-		t.Errorf("%q", out)
+	for prefix, look := range map[string]string{"172.16.2.0/24": "172.16.2.9", "2001:db8:2::/48": "2001:db8:2::9"} {
+		p := netip.MustParsePrefix(prefix)
+		shown := func() string {
+			return ns.Run("ip", "route", "show", "proto", "201") + ns.Run("ip", "-6", "route", "show", "proto", "201")
+		}
+		table.Insert(p, d, 1)
+		table.Insert(p, d, 3) // another metric, not another route
+		table.Insert(p, &d.queue, 2)
+		if out := shown(); !strings.Contains(out, prefix+" dev vpn7") {
+			t.Errorf("%q", out)
+		}
+		if table.Lookup(netip.MustParseAddr(look)) != tunnel.PacketWriter(&d.queue) {
+			t.Error("not in the table")
+		}
+		if n := testing.AllocsPerRun(100, func() { table.Lookup(p.Addr()) }); n != 0 {
+			t.Errorf("Lookup: %v allocations", n)
+		}
+		if !table.Delete(p, d) || table.Delete(p, d) {
+			t.Error("Delete")
+		}
+		if out := shown(); out == "" {
+			t.Error("the route has gone with the first of two")
+		}
+		table.Delete(p, &d.queue)
+		if out := shown(); out != "" {
+			t.Errorf("%q", out)
+		}
 	}
-	if table.Lookup(netip.MustParseAddr("172.16.2.9")) != tunnel.PacketWriter(d) {
-		t.Error("not in the table")
-	}
-	table.Delete(p, d)
-	if out := ns.Run("ip", "route", "show", "proto", "201"); out == "" {
-		t.Error("the route has gone with the first of two")
-	}
-	table.Delete(p, &d.queue)
-	if out := ns.Run("ip", "route", "show", "proto", "201"); out != "" {
+	table.Insert(netip.MustParsePrefix("fe80::5/128"), d, 0)
+	table.Insert(netip.MustParsePrefix("ff02::/16"), d, 0)
+	if out := ns.Run("ip", "-6", "route", "show", "proto", "201"); out != "" {
 		t.Errorf("%q", out)
 	}
 }
@@ -157,35 +176,158 @@ func TestRoutesSurviveNewAddresses(t *testing.T) {
 	}
 }
 
-func TestRoutesOfOthersAreNotReplaced(t *testing.T) {
-	ns := netns.New(t)
-	d := open(t, ns, Config{Name: "vpn4"})
-	ns.Run("ip", "route", "add", "blackhole", "172.16.2.0/24")
-	table := d.Routes(new(tunnel.Table))
-	p := netip.MustParsePrefix("172.16.2.0/24")
-	table.Insert(p, d, 0)
-	table.Delete(p, d)
-	if out := ns.Run("ip", "route"); !strings.Contains(out, "blackhole 172.16.2.0/24") {
-		t.Errorf("%q", out)
-	}
-}
-
-func TestExcludeAndCrash(t *testing.T) {
+func TestRoutesOfOthersAreLeftAlone(t *testing.T) {
 	na, nb := netns.New(t), netns.New(t)
 	netns.Join(na, "va", "192.0.2.1/24", nb, "vb", "192.0.2.2/24")
 	na.Run("ip", "route", "add", "default", "via", "192.0.2.2")
-	// Left behind by a process that is no more: its number cannot be a living one.
-	na.Run("ip", "route", "add", "198.51.100.9/32", "via", "192.0.2.2", "proto", "201", "realm", "4194303")
-	d := open(t, na, Config{Name: "vpn8"})
-	if err := d.Exclude(netip.MustParseAddr("198.51.100.1")); err != nil {
-		t.Fatal(err)
+	na.Run("ip", "route", "add", "172.16.2.0/24", "via", "192.0.2.2")
+	na.Run("ip", "route", "add", "blackhole", "172.16.3.0/24")
+	before := na.Run("ip", "route")
+	var log bytes.Buffer
+	d := open(t, na, Config{Name: "vpn7", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	table := d.Routes(new(tunnel.Table))
+	for _, p := range []string{"172.16.2.0/24", "172.16.3.0/24", "0.0.0.0/0"} {
+		table.Insert(netip.MustParsePrefix(p), d, 0)
+		if !strings.Contains(log.String(), p) {
+			t.Errorf("%s: %s", p, &log)
+		}
 	}
-	if out := na.Run("ip", "route", "show", "proto", "201"); !strings.Contains(out, "198.51.100.1 via 192.0.2.2 dev va") || strings.Contains(out, "198.51.100.9") {
+	if table.Lookup(netip.MustParseAddr("172.16.2.1")) == nil {
+		t.Error("not in the table")
+	}
+	table.Insert(netip.MustParsePrefix("0.0.0.0/1"), d, 0)
+	if out := na.Run("ip", "route", "get", "10.1.1.1"); !strings.Contains(out, "dev vpn7") {
 		t.Errorf("%q", out)
 	}
+	for _, p := range []string{"172.16.2.0/24", "172.16.3.0/24", "0.0.0.0/0", "0.0.0.0/1"} {
+		table.Delete(netip.MustParsePrefix(p), d)
+	}
+	if after := na.Run("ip", "route"); after != before {
+		t.Errorf("%s\n%s", before, after)
+	}
 	d.Close()
-	if out := na.Run("ip", "route", "show", "proto", "201"); out != "" {
+	table.Insert(netip.MustParsePrefix("10.0.0.0/8"), d, 0) // the table outlives the device
+}
+
+func TestExclude(t *testing.T) {
+	na, nb := netns.New(t), netns.New(t)
+	netns.Join(na, "va", "192.0.2.1/24", nb, "vb", "192.0.2.2/24")
+	na.Run("ip", "addr", "add", "2001:db8:1::1/64", "dev", "va", "nodad")
+	na.Run("ip", "route", "add", "default", "via", "192.0.2.2")
+	na.Run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::2")
+	show := func() string {
+		return na.Run("ip", "route", "show", "proto", "201") + na.Run("ip", "-6", "route", "show", "proto", "201")
+	}
+	// Left behind by a process that is no more: its number cannot be a living one. And somebody else's.
+	gone := fmt.Sprint(metricMark<<24 | 4194303)
+	na.Run("ip", "route", "add", "198.51.100.9/32", "via", "192.0.2.2", "proto", "201", "metric", gone)
+	na.Run("ip", "-6", "route", "add", "2001:db8:9::9/128", "via", "2001:db8:1::2", "proto", "201", "metric", gone)
+	na.Run("ip", "route", "add", "198.51.100.8/32", "via", "192.0.2.2", "proto", "201", "metric", "4194303")
+	d := open(t, na, Config{Name: "vpn8"})
+	if out := show(); strings.Contains(out, "100.9") || strings.Contains(out, "9::9") || !strings.Contains(out, "100.8") {
+		t.Errorf("%q", out)
+	}
+	na.Run("ip", "route", "del", "198.51.100.8/32")
+
+	table := d.Routes(new(tunnel.Table))
+	four, six := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8:9::1")
+	exclude := func(via4, via6 string) {
+		t.Helper()
+		for _, a := range []netip.Addr{four, six} {
+			if err := d.Exclude(a); err != nil {
+				t.Error(err)
+			}
+		}
+		if out := na.Run("ip", "route", "get", "198.51.100.1"); !strings.Contains(out, "via "+via4+" dev va") {
+			t.Errorf("%q", out)
+		}
+		if out := na.Run("ip", "route", "get", "2001:db8:9::1"); !strings.Contains(out, "via "+via6+" dev va") {
+			t.Errorf("%q", out)
+		}
+		if out := show(); strings.Count(out, " dev va") != 2 {
+			t.Errorf("%q", out)
+		}
+	}
+	exclude("192.0.2.2", "2001:db8:1::2")
+	for _, p := range []string{"0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"} { // everything through the tunnel
+		table.Insert(netip.MustParsePrefix(p), d, 0)
+	}
+	exclude("192.0.2.2", "2001:db8:1::2")
+	// The way there changes.
+	na.Run("ip", "route", "replace", "default", "via", "192.0.2.3")
+	na.Run("ip", "-6", "route", "del", "default")
+	na.Run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::3")
+	exclude("192.0.2.3", "2001:db8:1::3")
+	if err := d.Exclude(netip.MustParseAddr("192.0.2.1")); err != nil { // this machine
+		t.Error(err)
+	}
+	if err := d.Exclude(netip.MustParseAddr("192.0.2.2")); err != nil { // on the link
+		t.Error(err)
+	}
+	na.Run("ip", "route", "del", "default")
+	if err := d.Exclude(netip.MustParseAddr("203.0.113.1")); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Error(err)
+	}
+	d.Close()
+	if out := show(); out != "" {
 		t.Errorf("left behind: %q", out)
+	}
+	if err := d.Exclude(four); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// A link has what Configure looks at.
+type link struct {
+	tunnel.Link
+	addrs []netip.Addr
+	mtu   int
+}
+
+func (l *link) Addrs() []netip.Addr { return l.addrs }
+func (l *link) MTU() int            { return l.mtu }
+
+func TestConfigure(t *testing.T) {
+	ns := netns.New(t)
+	d := open(t, ns, Config{Name: "vpn5"})
+	d.Routes(new(tunnel.Table)).Insert(netip.MustParsePrefix("2001:db8:7::/48"), d, 0)
+	for _, c := range []struct {
+		addrs []string
+		mtu   int
+		want  []string
+	}{
+		{[]string{"10.8.0.2", "fe80::5", "2001:db8::5"}, 1400, []string{"mtu 1400", "inet 10.8.0.2/32", "inet6 fe80::5/64", "inet6 2001:db8::5/128"}},
+		{[]string{"10.8.0.2", "fe80::6"}, 1350, []string{"mtu 1350", "inet 10.8.0.2/32", "inet6 fe80::6/64"}},
+		{[]string{"10.8.0.3", "fe80::6"}, 1000, []string{"mtu 1000", "inet 10.8.0.3/32"}}, // too small for IPv6
+		{[]string{"10.8.0.3", "fe80::6"}, 1400, []string{"mtu 1400", "inet 10.8.0.3/32", "inet6 fe80::6/64"}},
+		{nil, 0, []string{"mtu 1400"}},
+	} {
+		l := &link{mtu: c.mtu}
+		for _, a := range c.addrs {
+			l.addrs = append(l.addrs, netip.MustParseAddr(a))
+		}
+		if err := d.Configure(t.Context(), l); err != nil {
+			t.Error(err)
+		}
+		out := ns.Run("ip", "addr", "show", "dev", "vpn5")
+		for _, w := range c.want {
+			if !strings.Contains(out, w+" ") {
+				t.Errorf("no %q in %s", w, out)
+			}
+		}
+		if n := strings.Count(out, "inet"); n != len(c.want)-1 {
+			t.Errorf("%d addresses: %s", n, out)
+		}
+		if c.mtu > 0 && d.MTU() != c.mtu {
+			t.Error(d.MTU())
+		}
+		if routed := strings.Contains(ns.Run("ip", "-6", "route"), "2001:db8:7::/48 dev vpn5"); routed != (c.mtu != 1000) {
+			t.Errorf("%+v: IPv6 routed: %v", c, routed)
+		}
+	}
+	d.Close()
+	if err := d.SetAddrs(netip.MustParsePrefix("10.8.0.1/24")); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }
 
@@ -214,28 +356,59 @@ func TestFailedOpenLeaksNoDescriptor(t *testing.T) {
 
 func TestReadAfterCloseAndMTURaised(t *testing.T) {
 	ns := netns.New(t)
-	d := open(t, ns, Config{Name: "vpn6", MTU: 1300})
-	if d.MTU() != 1300 {
-		t.Error(d.MTU())
-	}
-	ended := make(chan error, 1)
-	go func() {
-		bufs, sizes := make([][]byte, d.BatchSize()), make([]int, d.BatchSize())
-		for i := range bufs {
-			bufs[i] = make([]byte, 1300)
+	for _, c := range []Config{{Name: "vpn6", MTU: 1300}, {Name: "vpn6", MTU: 1300, NoOffload: true}} {
+		d := open(t, ns, c)
+		if d.MTU() != 1300 {
+			t.Error(d.MTU())
 		}
-		for {
-			if _, err := d.Read(bufs, sizes, 0); err != nil {
-				ended <- err
-				return
+		read := make(chan string, 100)
+		ended := make(chan error, 1)
+		go func() { // as a Router reads
+			bufs, sizes := make([][]byte, d.BatchSize()), make([]int, d.BatchSize())
+			for {
+				for i := range bufs {
+					bufs[i] = make([]byte, d.MTU())
+				}
+				n, err := d.Read(bufs, sizes, 0)
+				if err != nil {
+					ended <- err
+					return
+				}
+				for i := range n {
+					if sizes[i] > 5000 {
+						read <- string(bufs[i][:sizes[i]])
+					}
+				}
+			}
+		}()
+		d.SetAddrs(netip.MustParsePrefix("10.9.0.1/24"))
+		ns.Run("ip", "link", "set", "vpn6", "mtu", "9000")
+		var conn net.Conn
+		var err error
+		ns.Do(func() { conn, err = net.Dial("udp", "10.9.0.2:9") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got, tries := false, 0; !got; tries++ {
+			if tries > 100 {
+				t.Fatalf("%+v: nothing read", c)
+			}
+			conn.Write(make([]byte, 6000))
+			select {
+			case <-read:
+				got = true
+			case <-time.After(50 * time.Millisecond):
+			case err := <-ended:
+				t.Fatal(err)
 			}
 		}
-	}()
-	d.SetAddrs(netip.MustParsePrefix("10.9.0.1/24"))
-	ns.Run("ip", "link", "set", "vpn6", "mtu", "9000")
-	ns.Try("ping", "-c", "1", "-W", "1", "-s", "8000", "-M", "do", "10.9.0.2")
-	d.Close()
-	if err := <-ended; !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
-		t.Error(err)
+		conn.Close()
+		if d.MTU() != 9000 {
+			t.Error(d.MTU())
+		}
+		d.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
 	}
 }

@@ -16,9 +16,11 @@ const (
 	// bufferSize lets the library join packets in a buffer: with less capacity they go down one by one.
 	bufferSize = 64 << 10
 
-	// maxRefusals is how many joined writes in a row may be refused before joining is given up. Some kernels answer
-	// EINVAL to what others take.
-	maxRefusals = 8
+	// Some kernels answer EINVAL to joined packets that others take. Joining is given up when the refusals, which weigh
+	// refusalWeight, outweigh what has been taken: eight in a row, or more than one in 16. A packet that is none, which is
+	// refused as well, does not do that.
+	refusalWeight = 16
+	maxRefusals   = 8 * refusalWeight
 )
 
 // A writer copies packets into buffers of its own: the library writes in front of packets and behind them, and what it
@@ -65,12 +67,14 @@ func (w *writer) put(d wtun.Device, m int) (int, error) {
 	_, err := d.Write(w.bufs[:m], headroom)
 	switch {
 	case err == nil:
-		w.refusals = 0
+		if m > 1 {
+			w.refusals = max(w.refusals-1, 0)
+		}
 		return m, nil
 	case errors.Is(err, os.ErrClosed):
 		return 0, os.ErrClosed
 	case errors.Is(err, syscall.EINVAL) && m > 1:
-		w.refusals++
+		w.refusals += refusalWeight
 	}
 	return 0, err
 }

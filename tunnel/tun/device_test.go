@@ -1,0 +1,272 @@
+package tun
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dialway/dialway/tunnel"
+	wtun "golang.zx2c4.com/wireguard/tun"
+)
+
+// A fake is the library's device without a system: what is sent is read from in, and what is written comes out of out as
+// copies. Like the library it writes in front of packets before it looks at the first, and behind them up to capacity.
+type fake struct {
+	in     chan []byte
+	out    chan []byte
+	closed chan struct{}
+	once   sync.Once
+	batch  int
+	refuse atomic.Bool // answers EINVAL to more than one packet at a time
+	writes atomic.Int64
+}
+
+func newFake() *fake {
+	return &fake{in: make(chan []byte, 10), out: make(chan []byte, 1000), closed: make(chan struct{}), batch: 128}
+}
+
+func (f *fake) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	select {
+	case p := <-f.in:
+		if p == nil {
+			return 0, errors.New("invalid header")
+		}
+		sizes[0] = copy(bufs[0][offset:][:len(p)], p) // panics, as the library does
+		return 1, nil
+	case <-f.closed:
+		return 0, os.ErrClosed
+	}
+}
+
+func (f *fake) Write(bufs [][]byte, offset int) (int, error) {
+	f.writes.Add(1)
+	select {
+	case <-f.closed:
+		return 0, os.ErrClosed
+	default:
+	}
+	if offset < 10 {
+		return 0, errors.New("invalid offset")
+	}
+	if f.refuse.Load() && len(bufs) > 1 {
+		return 0, syscall.EINVAL
+	}
+	for _, b := range bufs {
+		clear(b[offset-10 : offset])
+	}
+	for _, b := range bufs {
+		f.out <- bytes.Clone(b[offset:])
+		clear(b[:cap(b)])
+	}
+	return len(bufs), nil
+}
+
+func (f *fake) Close() error {
+	f.once.Do(func() { close(f.closed) })
+	return nil
+}
+
+func (f *fake) File() *os.File            { return nil }
+func (f *fake) MTU() (int, error)         { return 1400, nil }
+func (f *fake) Name() (string, error)     { return "fake", nil }
+func (f *fake) Events() <-chan wtun.Event { return nil }
+func (f *fake) BatchSize() int            { return f.batch }
+
+// device returns a Device on a fake.
+func device(t *testing.T, f *fake) *Device {
+	t.Helper()
+	d, err := FromFile(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.queue.batch = 128
+	if f != nil {
+		d.queue.swap(f, false)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func TestWriteLeavesNeighboursAlone(t *testing.T) {
+	f := newFake()
+	d := device(t, f)
+	for _, offset := range []int{0, 1, 8, 40} {
+		// Two packets as a link lends them: next to each other in one buffer, with less room between them than the library
+		// writes in front of a packet.
+		slab := bytes.Repeat([]byte{0xee}, 300)
+		a := slab[10 : 10+offset+100 : 10+offset+100]
+		b := slab[len(a)+10 : len(a)+10+offset+100 : len(a)+10+offset+100]
+		for i := range 100 {
+			a[offset+i], b[offset+i] = 'a'+byte(i%26), 'A'+byte(i%26)
+		}
+		want := bytes.Clone(slab)
+		if n, err := d.Write([][]byte{a, b}, offset); n != 2 || err != nil {
+			t.Fatal(n, err)
+		}
+		if x, y := <-f.out, <-f.out; !bytes.Equal(x, want[10+offset:][:100]) || !bytes.Equal(y, want[10+2*offset+100:][:100]) {
+			t.Errorf("offset %d: %q %q", offset, x, y)
+		}
+		if !bytes.Equal(slab, want) {
+			t.Errorf("offset %d: the lender's buffer has changed", offset)
+		}
+	}
+	if n, err := d.Write([][]byte{make([]byte, 8), {}, make([]byte, 70000)}, 8); n != 0 || err != nil || len(f.out) > 0 {
+		t.Error("nothing, and too much:", n, err, len(f.out))
+	}
+	many := make([][]byte, 300)
+	for i := range many {
+		many[i] = []byte{0, 0, byte(i)}
+	}
+	if n, err := d.Write(many, 2); n != 300 || err != nil {
+		t.Error(n, err)
+	}
+	for i := range many {
+		if p := <-f.out; p[0] != byte(i) {
+			t.Fatal(i, p)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		d.Write(many[:20], 2)
+		for range 20 {
+			<-f.out
+		}
+	}); n > 20 { // the fake's copies
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestWriteStopsJoiningWhereItIsRefused(t *testing.T) {
+	f := newFake()
+	f.refuse.Store(true)
+	d := device(t, f)
+	lost := 0
+	for range 30 {
+		if n, err := d.Write([][]byte{{1}, {2}, {3}}, 0); err != nil {
+			t.Fatal(err)
+		} else if n == 0 {
+			lost++
+		}
+		d.Write([][]byte{{4}}, 0) // alone, which is never refused
+	}
+	if lost != 8 {
+		t.Errorf("%d batches lost", lost)
+	}
+	// A few that the kernel does not like for what they are change nothing.
+	f = newFake()
+	d = device(t, f)
+	for i := range 300 {
+		f.refuse.Store(i%30 == 0)
+		d.Write([][]byte{{1}, {2}}, 0)
+		for len(f.out) > 0 {
+			<-f.out
+		}
+	}
+	if f.writes.Load() != 300 {
+		t.Errorf("%d writes", f.writes.Load())
+	}
+}
+
+func TestSwap(t *testing.T) {
+	d := device(t, nil)
+	if n, err := d.Write([][]byte{{1}}, 0); n != 0 || err != nil {
+		t.Error("without a descriptor:", n, err)
+	}
+	read := make(chan string, 10)
+	ended := make(chan error, 1)
+	go func() {
+		bufs, sizes := [][]byte{make([]byte, 4+d.MTU())}, make([]int, 1)
+		for {
+			n, err := d.Read(bufs, sizes, 4)
+			if err != nil {
+				ended <- err
+				return
+			}
+			for range n {
+				read <- string(bufs[0][4 : 4+sizes[0]])
+			}
+		}
+	}()
+	for _, name := range []string{"first", "second"} {
+		f := newFake()
+		d.queue.swap(f, false)
+		f.in <- nil                // what cannot be read is lost,
+		f.in <- make([]byte, 2000) // as is what does not fit
+		f.in <- []byte(name)
+		if got := <-read; got != name {
+			t.Error(got)
+		}
+		if name == "second" {
+			if err := d.Swap(nil, 1200); err != nil || d.MTU() != 1200 {
+				t.Error(err, d.MTU())
+			}
+			<-f.closed
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatal("Read does not wait for the next:", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	f := newFake()
+	d.queue.swap(f, false)
+	d.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	<-f.closed
+	if _, err := d.Write([][]byte{{1}}, 0); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	late := newFake()
+	d.queue.swap(late, false)
+	<-late.closed // nobody else would
+}
+
+func TestHandedInIsConfiguredByItsSystem(t *testing.T) {
+	d := device(t, nil)
+	for name, err := range map[string]error{
+		"SetAddrs": d.SetAddrs(netip.MustParsePrefix("10.0.0.1/32")), "Exclude": d.Exclude(netip.MustParseAddr("192.0.2.1")),
+	} {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Error(name, err)
+		}
+	}
+	table := d.Routes(new(tunnel.Table))
+	table.Insert(netip.MustParsePrefix("10.0.0.0/8"), d, 0)
+	if table.Lookup(netip.MustParseAddr("10.1.1.1")) != tunnel.PacketWriter(d) || !table.Delete(netip.MustParsePrefix("10.0.0.0/8"), d) {
+		t.Error("the table")
+	}
+	if d.Name() != "" || len(d.Queues()) != 1 || !d.Forwards() {
+		t.Error(d.Name(), d.Queues())
+	}
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Swap(f, 0); err == nil {
+		t.Error("no TUN device, and taken")
+	}
+	if err := f.Close(); err != nil {
+		t.Error("closed although refused:", err)
+	}
+}
+
+func TestIsCut(t *testing.T) {
+	for want, list := range map[bool][][]byte{
+		false: {nil, {0x45}, append([]byte{0x45, 0, 0, 20}, make([]byte, 16)...), append([]byte{0x60, 0, 0, 0, 0, 0}, make([]byte, 34)...), make([]byte, 60)},
+		true:  {append([]byte{0x45, 0, 0, 21}, make([]byte, 16)...), append([]byte{0x60, 0, 0, 0, 0, 1}, make([]byte, 34)...)},
+	} {
+		for _, p := range list {
+			if isCut(p) != want {
+				t.Errorf("%x", p)
+			}
+		}
+	}
+}
