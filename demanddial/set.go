@@ -29,6 +29,8 @@ type Set struct {
 
 	Logger *slog.Logger // nil is silent
 
+	updating sync.Mutex // one Update at a time: it waits for what it removes without mu
+
 	mu      sync.Mutex
 	members []*member
 	routes  routeIndex
@@ -57,6 +59,8 @@ func (s *Set) Add(list ...*Interface) error { return s.Update(nil, list...) }
 // Update removes interfaces by name and adds others, all or nothing: what the Set would be then is checked before anything
 // changes. It closes those removed and waits for them; the others are not touched.
 func (s *Set) Update(remove []string, add ...*Interface) error {
+	s.updating.Lock()
+	defer s.updating.Unlock()
 	s.mu.Lock()
 	var gone, stay []*member
 	var wrong []error

@@ -581,3 +581,31 @@ func TestAlternateByMetricTakesOverWhileUnreachable(t *testing.T) {
 		}
 	})
 }
+
+func TestUpdatesAtOnceDoNotUndoEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, iface("A0", route("10.0.0.0/24", 0)), iface("B0", route("10.1.0.0/24", 0)))
+		s.start()
+		var both sync.WaitGroup
+		for n, name := range []string{"A", "B"} {
+			both.Go(func() {
+				for k := range 20 {
+					i := iface(fmt.Sprint(name, k+1), route(fmt.Sprintf("10.%d.0.0/24", n), 0))
+					i.Dial, i.Persistent = s.far.dial, true
+					if err := s.set.Update([]string{fmt.Sprint(name, k)}, i); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		both.Wait()
+		var names []string
+		for i := range s.set.All() {
+			names = append(names, i.Name)
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, []string{"A20", "B20"}) || len(s.set.routes.sorted) != 2 {
+			t.Errorf("%v, %v", names, s.set.routes.sorted)
+		}
+	})
+}
