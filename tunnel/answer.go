@@ -53,11 +53,19 @@ func (r *Router) Reject(from PacketWriter, bufs [][]byte, offset int) {
 	r.giveBack(b)
 }
 
+// minQuoted is an IP header and the first 8 bytes behind it, without which an error says nothing.
+const minQuoted = 48
+
 func (b *batch) sendError(to PacketWriter, src netip.Addr, problem packet.Problem, mtu int, h header) {
 	if need := b.offset + packet.MaxError; cap(b.answer) < need {
 		b.answer = make([]byte, 0, need)
 	}
-	b.single[0] = packet.AppendError(b.answer[:b.offset], src, problem, mtu, h.ip)
+	quoted := h.ip
+	// An error quotes no more than fits the link that it leaves by, which may be narrower than IPv6 allows.
+	if most := mtuOf(to) - packet.ErrorHeaders; most >= minQuoted && len(quoted) > most {
+		quoted = quoted[:most]
+	}
+	b.single[0] = packet.AppendError(b.answer[:b.offset], src, problem, mtu, quoted)
 	to.Write(b.single[:], b.offset) // an error that is lost is lost: RFC 792 has no repetition
 	b.single[0] = nil
 }

@@ -23,6 +23,9 @@ const (
 // MaxError is the length of the longest packet that AppendError makes.
 const MaxError = maxErrorIPv6
 
+// ErrorHeaders is how much longer than what it quotes the packet is that AppendError makes, at most.
+const ErrorHeaders = headerIPv6 + 8
+
 // AppendError appends to b the ICMP error from src to the sender of p, an IP packet of src's family. mtu is told with
 // TooBig. Whether an error may be sent is Answerable's to say.
 func AppendError(b []byte, src netip.Addr, problem Problem, mtu int, p []byte) []byte {
