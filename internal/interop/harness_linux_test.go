@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"net"
 	"testing"
 
 	"github.com/dialway/dialway/internal/netns"
@@ -19,4 +20,17 @@ func TestHarness(t *testing.T) {
 	}
 	s.Ping(se.Gateway, 3)
 	s.Hangup()
+}
+
+// listenIn listens in a namespace.
+func listenIn(t *testing.T, ns *netns.NS, addr string) net.Listener {
+	t.Helper()
+	var l net.Listener
+	var err error
+	ns.Do(func() { l, err = net.Listen("tcp", addr) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
 }

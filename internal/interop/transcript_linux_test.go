@@ -1,10 +1,15 @@
+//go:build record
+
+// The transcripts of internal/peer, made anew:
+//
+//	go test -tags record -run Record ./internal/interop
+//	go test ./internal/peer -run Transcripts -update
 package interop
 
 import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
-	"flag"
 	"net"
 	"net/netip"
 	"os"
@@ -19,22 +24,7 @@ import (
 	"github.com/dialway/dialway/sstp/sstptest"
 )
 
-var update = flag.Bool("update", false, "record the transcripts of internal/peer anew")
-
 const transcripts = "../peer/testdata"
-
-// listenIn listens in a namespace.
-func listenIn(t *testing.T, ns *netns.NS, addr string) net.Listener {
-	t.Helper()
-	var l net.Listener
-	var err error
-	ns.Do(func() { l, err = net.Listen("tcp", addr) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
-}
 
 // save writes a transcript down, once the sessions it is of are over.
 func save(t *testing.T, name string, tr *peer.Transcript) {
@@ -49,9 +39,6 @@ func save(t *testing.T, name string, tr *peer.Transcript) {
 
 // TestRecordLinuxClient records sstpc and pppd with this library's server.
 func TestRecordLinuxClient(t *testing.T) {
-	if !*update {
-		t.Skip("records with -update only")
-	}
 	NeedLinuxClient(t)
 	ns := netns.New(t)
 	g := StartGuest(t, ns, 0)
@@ -102,9 +89,6 @@ func TestRecordLinuxClient(t *testing.T) {
 
 // TestRecordSoftEther records SoftEther's server with this library's client.
 func TestRecordSoftEther(t *testing.T) {
-	if !*update {
-		t.Skip("records with -update only")
-	}
 	ns := netns.New(t)
 	se := StartSoftEther(t, ns)
 	for _, c := range []struct {
