@@ -24,6 +24,9 @@ var errServing = errors.New("netstack: the stack serves a link already")
 // Linger to live; when the next link has the same address they go on.
 //
 // If l has no address yet, as a demanddial.Interface, somebody must call Configure when it has.
+//
+// A stack without an address sends nothing, so it is no demand to dial for: make an interface that dials on demand
+// persistent, or connect it once.
 func (s *Stack) Serve(ctx context.Context, l tunnel.Link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
