@@ -8,6 +8,11 @@
 //   - [github.com/dialway/dialway/tunnel] moves packets between sessions and the host: Router, Table, Link.
 //   - [github.com/dialway/dialway/tunnel/tun] is the system's TUN device, [github.com/dialway/dialway/tunnel/netstack]
 //     a user-space stack that needs no root.
+//   - [github.com/dialway/dialway/demanddial] has links that dial when traffic wants them: a client that comes back, the
+//     routers of two sites.
+//   - [github.com/dialway/dialway/ppp/access], [github.com/dialway/dialway/ppp/eap] and
+//     [github.com/dialway/dialway/radius] are Authenticators: accounts and policies, EAP, RADIUS.
+//   - [github.com/dialway/dialway/dhcpinform] tells clients what IPCP cannot say.
 //
 // A whole server:
 //
@@ -15,13 +20,19 @@
 //	if err != nil {
 //		log.Fatal(err)
 //	}
-//	rt := &tunnel.Router{Uplink: dev, Routes: dev.Routes(new(tunnel.Table))}
+//	if err := dev.SetAddrs(netip.MustParsePrefix("10.8.0.1/24")); err != nil {
+//		log.Fatal(err)
+//	}
+//	rt := &tunnel.Router{Uplink: dev, Routes: new(tunnel.Table)}
 //	go rt.Serve(ctx, dev)
 //	srv := &sstp.Server{
 //		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 //		PPP: &ppp.Config{
 //			Authenticator: ppp.PasswordFunc(func(ctx context.Context, user string) (ppp.Secret, error) {
-//				return passwords[user], nil
+//				if password, ok := passwords[user]; ok {
+//					return password, nil
+//				}
+//				return "", ppp.ErrNoUser
 //			}),
 //			Addr: netip.MustParseAddr("10.8.0.1"),
 //			Pool: &ppp.Pool{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.0/24")}},

@@ -1,6 +1,10 @@
 package ppp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/dialway/dialway/internal/packet"
+)
 
 // Link-local packets never leave their link, so no routing table can say where one goes. A far side that pings this end's
 // link-local address is answered here; what else it says there, or to everybody (router solicitations, DHCPv6), is handed
@@ -38,16 +42,6 @@ func (c *Conn) answerEcho(p []byte) {
 
 // checksum6 is the checksum of an ICMPv6 packet over its pseudo-header (RFC 8200 section 8.1); 0 for one that is right.
 func checksum6(p []byte) uint16 {
-	sum := uint64(protoICMPv6) + uint64(len(p)-40)
-	for b := p[8:]; len(b) > 0; b = b[2:] {
-		if len(b) == 1 {
-			sum += uint64(b[0]) << 8
-			break
-		}
-		sum += uint64(binary.BigEndian.Uint16(b))
-	}
-	for sum > 0xffff {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
+	n := len(p) - 40
+	return packet.Checksum(p[8:], uint64(protoICMPv6)+uint64(n)) // addresses and message stand in a row
 }

@@ -85,8 +85,11 @@ func (d *Device) Write(bufs [][]byte, offset int) (n int, err error) {
 	return n, nil
 }
 
-func (d *Device) BatchSize() int { return batch } // 8
-func (d *Device) MTU() int       { return mtu }   // 1400
+// BatchSize is tunnel.PacketIO's: 8.
+func (d *Device) BatchSize() int { return batch }
+
+// MTU is tunnel.PacketIO's: 1400.
+func (d *Device) MTU() int { return mtu }
 
 // Close makes Read return what was injected and then an error that is net.ErrClosed, and closes Sent.
 func (d *Device) Close() error {
