@@ -202,9 +202,11 @@ func TestServeRefusesOpenServer(t *testing.T) {
 			s.TLSConfig = testTLS()
 		}
 		l := newListener()
+		started := time.AfterFunc(time.Second, func() { s.Close() }) // one that does start ends, and fails
 		if err := s.Serve(l); err == nil || errors.Is(err, ErrServerClosed) {
 			t.Errorf("%s: %v", name, err)
 		}
+		started.Stop()
 		if _, err := l.Accept(); err == nil {
 			t.Errorf("%s: the listener is open", name)
 		}
