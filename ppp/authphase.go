@@ -99,7 +99,7 @@ func (c *Conn) noCommonAuth(err error) error {
 	case p != NoProtocol && slices.Contains(c.able(), p) && !slices.Contains(c.lcp.offered, p):
 		e.Remote = false
 		e.Hint = "this end does not say " + p.String() + " to a server that is not verified: verify its certificate or pin it"
-		if p == MSCHAPv2 {
+		if p != PAP && p != CHAP {
 			e.Hint += ", or set AllowUnverified"
 		}
 	default:

@@ -41,7 +41,7 @@ type Config struct {
 
 	// What a client accepts of a server, beyond the safe default.
 	AllowNoAuth     bool // a server that does not ask for the credentials this end was given
-	AllowUnverified bool // MSCHAPv2 with a server that the transport has not verified; PAP and CHAP are refused there always
+	AllowUnverified bool // MSCHAPv2 and EAP with a server that the transport has not verified; PAP and CHAP are refused there always
 
 	// The network.
 	Addr   netip.Addr   // this end's IPv4 address; zero means ask the far side

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,25 +77,26 @@ func TestClientRefusesNoAuth(t *testing.T) {
 
 // What a client says to a server that the transport has not verified.
 func TestClientRefusesWeakAuth(t *testing.T) {
-	all := []AuthProtocol{MSCHAPv2, CHAP, PAP}
+	all := []AuthProtocol{EAP, MSCHAPv2, CHAP, PAP}
+	eap := func(context.Context, []byte, Exchange) ([]byte, error) { return nil, errors.New("not asked yet") }
 	for _, tt := range []struct {
 		verified, allow bool
 		may             []AuthProtocol
 	}{
 		{true, false, all},
 		{false, false, nil},
-		{false, true, []AuthProtocol{MSCHAPv2}},
+		{false, true, []AuthProtocol{EAP, MSCHAPv2}},
 	} {
 		for _, p := range all {
 			synctest.Test(t, func(t *testing.T) {
-				f, c := farCall(t, false, Call{Verified: tt.verified}, &Config{User: "u", Password: "p", Auth: all, AllowUnverified: tt.allow})
+				f, c := farCall(t, false, Call{Verified: tt.verified}, &Config{User: "u", Password: "p", EAP: eap, Auth: all, AllowUnverified: tt.allow})
 				done := open(t, c)
 				f.ack(protoLCP)
 				f.send(protoLCP, codeConfigureRequest, appendOption(nil, optAuth, authValue(p))...)
 				want := codeConfigureAck
 				if tt.may == nil {
 					want = codeConfigureReject
-				} else if !tt.verified && p != MSCHAPv2 {
+				} else if !slices.Contains(tt.may, p) {
 					want = codeConfigureNak
 				}
 				f.want(protoLCP, want)
