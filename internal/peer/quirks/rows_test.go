@@ -65,7 +65,7 @@ var routerOSRows = []row{
 	{"MikroTik client", "CBC suites, no SNI, SHA-1", "ogital-net/sstp-server", routerOSClient, ""},
 	{"MikroTik client", "invents the server's address", "ogital-net/sstp-server", routerOSAddress, ""},
 	{"MikroTik client", "VJ compression", "reliablehosting/sstp-client issue 9", routerOSRejectsVJ, ""},
-	{"MikroTik client", "needs MPPE keys from RADIUS", "Flexinets.Radius.Core issue 21", nil, "RADIUS comes later"},
+	{"MikroTik client", "needs MPPE keys from RADIUS", "Flexinets.Radius.Core issue 21", nil, "the keys that come by RADIUS: TestFreeRADIUS of internal/interop"},
 }
 
 var accelRows = []row{
@@ -76,7 +76,7 @@ var accelRows = []row{
 	{"accel-ppp server", "Nak of the MRU", "VyOS documentation, trace of 2024", accelMRU, ""},
 	{"accel-ppp server", "frames as the kernel likes", "sstp.c, ppp_read", accelCompressed, ""},
 	{"accel-ppp server", "needs SNI when it has a name", "sstp.c, ssl_servername", azureSNI, ""},
-	{"accel-ppp server", "wrong MAC without keys from RADIUS", "accel-ppp issues 91, 100", nil, "RADIUS comes later"},
+	{"accel-ppp server", "wrong MAC without keys from RADIUS", "accel-ppp issues 91, 100", nil, "the keys that come by RADIUS: TestFreeRADIUS of internal/interop"},
 }
 
 var otherRows = []row{
