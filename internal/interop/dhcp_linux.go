@@ -1,79 +1,26 @@
 package interop
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dialway/dialway/internal/netns"
 )
 
-// A DHCPServer is one of the servers below, on the device lan of a namespace. It ends with the test.
-type DHCPServer struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	mu   sync.Mutex
-	out  bytes.Buffer
-}
-
-// startDHCP starts a server and waits until it logs ready.
-func startDHCP(t testing.TB, ns *netns.NS, ready string, env []string, name string, args ...string) *DHCPServer {
+// startDHCP starts a server on the device lan of a namespace and waits until it logs ready.
+func startDHCP(t testing.TB, ns *netns.NS, ready string, env []string, name string, args ...string) *Program {
 	t.Helper()
-	d := &DHCPServer{cmd: exec.Command(name, args...), done: make(chan struct{})}
-	d.cmd.Stdout, d.cmd.Stderr, d.cmd.Env = d, d, append(os.Environ(), env...)
-	if err := ns.Start(d.cmd); err != nil {
-		t.Fatalf("interop: start %s: %v", name, err)
-	}
-	go func() {
-		d.cmd.Wait()
-		close(d.done)
-	}()
-	t.Cleanup(func() {
-		d.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-d.done:
-		case <-time.After(5 * time.Second):
-			d.cmd.Process.Kill()
-			<-d.done
-		}
-		if t.Failed() {
-			t.Logf("--- %s\n%s", name, last(d.Output(), 6000))
-		}
-	})
-	d.Await(t, ready, 1)
-	return d
-}
-
-// Await waits until the server has logged text, n times in all; a log may come after the answer that it is about.
-func (d *DHCPServer) Await(t testing.TB, text string, n int) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); strings.Count(d.Output(), text) < n; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("interop: %s did not log %q %d times:\n%s", d.cmd.Path, text, n, last(d.Output(), 3000))
-		}
-	}
-}
-
-// Write takes what the server logs.
-func (d *DHCPServer) Write(b []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.Write(b)
-}
-
-// Output is what the server has logged.
-func (d *DHCPServer) Output() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.String()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	p := startCommand(t, ns, name, cmd)
+	p.Await(10*time.Second, ready, 1)
+	return p
 }
 
 func configFile(t testing.TB, dir, text string) string {
@@ -90,7 +37,7 @@ func configFile(t testing.TB, dir, text string) string {
 var dhcpRoutes = []byte{16, 10, 88, 10, 8, 0, 1, 24, 10, 89, 0, 10, 8, 0, 1}
 
 // StartDnsmasq starts dnsmasq, which answers to giaddr.
-func StartDnsmasq(t testing.TB, ns *netns.NS) *DHCPServer {
+func StartDnsmasq(t testing.TB, ns *netns.NS) *Program {
 	t.Helper()
 	Need(t, "dnsmasq:dnsmasq-base")
 	dir := scratch(t)
@@ -122,7 +69,7 @@ dhcp-option=252,http://wpad.vpn.test/wpad.dat
 }
 
 // StartISC starts ISC dhcpd, which answers to ciaddr, port 68.
-func StartISC(t testing.TB, ns *netns.NS) *DHCPServer {
+func StartISC(t testing.TB, ns *netns.NS) *Program {
 	t.Helper()
 	Need(t, "dhcpd:isc-dhcp-server")
 	dir := scratch(t)
@@ -151,7 +98,7 @@ subnet 10.8.0.0 netmask 255.255.255.0 { }
 }
 
 // StartKea starts Kea, which answers to ciaddr, port 67.
-func StartKea(t testing.TB, ns *netns.NS) *DHCPServer {
+func StartKea(t testing.TB, ns *netns.NS) *Program {
 	t.Helper()
 	Need(t, "kea-dhcp4:kea-dhcp4-server")
 	dir := scratch(t)

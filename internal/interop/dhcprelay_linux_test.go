@@ -171,8 +171,8 @@ func TestDHCPRelay(t *testing.T) {
 				return dhcpinform.AgentInfo{CircuitID: "ppp-" + client.String(), RemoteID: "test"}
 			}})
 		check(t, r, "alice", "bob")
-		d.Await(t, "DHCPINFORM(lan) 10.8.0.", 2)
-		d.Await(t, "vendor class: MSFT 5.0", 2)
+		d.Await(10*time.Second, "DHCPINFORM(lan) 10.8.0.", 2)
+		d.Await(10*time.Second, "vendor class: MSFT 5.0", 2)
 	})
 
 	// The relay's address is of the server's network; option 82 says which subnet is meant. The server has no route to the
@@ -190,7 +190,7 @@ func TestDHCPRelay(t *testing.T) {
 	// Servers that answer straight to the client, by a route to the pool; what the relay's host forwards passes its Router.
 	for _, direct := range []struct {
 		name  string
-		start func(testing.TB, *netns.NS) *DHCPServer
+		start func(testing.TB, *netns.NS) *Program
 		saw   string
 	}{
 		{"ISC", StartISC, "DHCPACK to 10.8.0."},
@@ -206,7 +206,7 @@ func TestDHCPRelay(t *testing.T) {
 				}})
 			r.forward(t, ns)
 			check(t, r, "alice", "bob")
-			d.Await(t, direct.saw, 2)
+			d.Await(10*time.Second, direct.saw, 2)
 		})
 
 		t.Run(direct.name+" transparently", func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestDHCPRelay(t *testing.T) {
 			r := startRelay(t, ns, &dhcpinform.Relay{Servers: []netip.AddrPort{dead, live}, Transparent: true})
 			r.forward(t, ns)
 			check(t, r, "alice", "bob")
-			d.Await(t, direct.saw, 2)
+			d.Await(10*time.Second, direct.saw, 2)
 		})
 	}
 }

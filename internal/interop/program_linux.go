@@ -38,7 +38,7 @@ func Build(t testing.TB, name string) string {
 	return path
 }
 
-// A Program is an example that runs in a namespace. It ends with the test.
+// A Program runs in a namespace, and keeps what it prints. It ends with the test.
 type Program struct {
 	t    testing.TB
 	name string
@@ -52,7 +52,13 @@ type Program struct {
 // StartProgram starts an example in ns.
 func StartProgram(t testing.TB, ns *netns.NS, name string, args ...string) *Program {
 	t.Helper()
-	p := &Program{t: t, name: name, cmd: exec.Command(Build(t, name), args...), done: make(chan struct{})}
+	return startCommand(t, ns, name, exec.Command(Build(t, name), args...))
+}
+
+// startCommand starts any command in ns.
+func startCommand(t testing.TB, ns *netns.NS, name string, cmd *exec.Cmd) *Program {
+	t.Helper()
+	p := &Program{t: t, name: name, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := ns.Start(p.cmd); err != nil {
 		t.Fatalf("interop: start %s: %v", name, err)
