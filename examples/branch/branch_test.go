@@ -17,6 +17,7 @@ import (
 
 	"github.com/dialway/dialway/demanddial"
 	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/examples/internal/conf"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/tunnel"
 )
@@ -117,7 +118,7 @@ password = "y"
 `)
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-config", file, "-check"}, &out, io.Discard)
-	var p problems
+	var p conf.Problems
 	if !errors.As(err, &p) {
 		t.Fatalf("%v", err)
 	}

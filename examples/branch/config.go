@@ -13,6 +13,7 @@ import (
 
 	"github.com/dialway/dialway/demanddial"
 	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/examples/internal/conf"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/tunnel"
 )
@@ -23,7 +24,7 @@ type config struct {
 	interfaces []ifaceConfig
 	clients    []clientConfig
 
-	source *source
+	source *conf.Source
 }
 
 // A global is what stays as it is while the program runs.
@@ -76,58 +77,58 @@ const (
 
 // readConfig reads a file and finds everything that is wrong with it.
 func readConfig(file string) (*config, error) {
-	t, err := readTOML(file)
+	t, err := conf.Read(file)
 	if err != nil {
 		return nil, err
 	}
-	c := &config{source: t.source}
+	c := &config{source: t.Source}
 	c.readGlobal(t)
-	for _, x := range t.tables("interface") {
+	for _, x := range t.Tables("interface") {
 		c.interfaces = append(c.interfaces, readInterface(x))
 	}
-	for _, x := range t.tables("client") {
+	for _, x := range t.Tables("client") {
 		c.readClient(x)
 	}
-	t.rest()
+	t.Rest()
 	c.checkTogether()
-	return c, t.err()
+	return c, t.Err()
 }
 
-func (c *config) readGlobal(t *table) {
-	c.listen = t.str("listen", ":443")
+func (c *config) readGlobal(t *conf.Table) {
+	c.listen = t.Str("listen", ":443")
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
-		t.bad("listen", "%v", err)
+		t.Bad("listen", "%v", err)
 	}
-	c.cert, c.key = t.name(t.str("certificate", "")), t.name(t.str("key", ""))
+	c.cert, c.key = t.Name(t.Str("certificate", "")), t.Name(t.Str("key", ""))
 	if (c.cert == "") != (c.key == "") {
-		t.bad("certificate", "a certificate needs a key, and a key a certificate")
+		t.Bad("certificate", "a certificate needs a key, and a key a certificate")
 	} else if c.cert != "" {
 		if _, err := tls.LoadX509KeyPair(c.cert, c.key); err != nil {
-			t.bad("certificate", "%v", err)
+			t.Bad("certificate", "%v", err)
 		}
 	}
-	if c.tun = t.str("tun", "ras0"); c.tun == "" || len(c.tun) > maxTunName {
-		t.bad("tun", "%q is no name of a device", c.tun)
+	if c.tun = t.Str("tun", "ras0"); c.tun == "" || len(c.tun) > maxTunName {
+		t.Bad("tun", "%q is no name of a device", c.tun)
 	}
-	c.control = t.str("control", defaultControl)
-	c.domains = t.texts("domains")
-	pool, err := netip.ParsePrefix(t.str("pool", "10.8.0.0/24"))
+	c.control = t.Str("control", defaultControl)
+	c.domains = t.Texts("domains")
+	pool, err := netip.ParsePrefix(t.Str("pool", "10.8.0.0/24"))
 	if err == nil {
 		c.pool = pool.Masked()
 		c.addr, err = cli.FirstHost(c.pool)
 	}
 	if err != nil {
-		t.bad("pool", "%v", err)
+		t.Bad("pool", "%v", err)
 	}
-	c.dns, c.resolvers = list(t, "dns", netip.ParseAddr), list(t, "resolvers", netip.ParseAddr)
+	c.dns, c.resolvers = conf.List(t, "dns", netip.ParseAddr), conf.List(t, "resolvers", netip.ParseAddr)
 	if c.resolvers == nil {
 		c.resolvers = systemResolvers()
 	}
-	if c.mtu = t.number("mtu", 576, 4087); c.mtu == 0 {
+	if c.mtu = t.Number("mtu", 576, 4087); c.mtu == 0 {
 		c.mtu = 1400
 	}
-	c.ports = t.number("ports", 1, 1<<20)
-	c.remoteAccess, c.demandDial = t.boolean("remote-access", true), t.boolean("demand-dial", true)
+	c.ports = t.Number("ports", 1, 1<<20)
+	c.remoteAccess, c.demandDial = t.Bool("remote-access", true), t.Bool("demand-dial", true)
 }
 
 // systemResolvers returns the name servers of the system.
@@ -143,111 +144,105 @@ func systemResolvers() (list []netip.Addr) {
 	return list
 }
 
-func readInterface(t *table) ifaceConfig {
-	c := ifaceConfig{path: t.path}
+func readInterface(t *conf.Table) ifaceConfig {
+	c := ifaceConfig{path: t.Path}
 	w := &c.Wizard
-	w.Name = t.str("name", "")
-	w.Connection, w.VPN = t.str("connection", ""), t.str("vpn", "")
-	w.To = t.texts("to")
-	w.RoutePackets = t.boolean("route-packets", true)
-	w.DialInPassword = ppp.Secret(t.str("dial-in-password", ""))
+	w.Name = t.Str("name", "")
+	w.Connection, w.VPN = t.Str("connection", ""), t.Str("vpn", "")
+	w.To = t.Texts("to")
+	w.RoutePackets = t.Bool("route-packets", true)
+	w.DialInPassword = ppp.Secret(t.Str("dial-in-password", ""))
 	w.DialInPasswordAgain = w.DialInPassword // whoever wrote the file has seen it
-	w.AddUser = t.boolean("add-user", w.DialInPassword != "")
-	w.User, w.Domain = t.str("user", ""), t.str("domain", "")
-	w.Password = ppp.Secret(t.str("password", ""))
+	w.AddUser = t.Bool("add-user", w.DialInPassword != "")
+	w.User, w.Domain = t.Str("user", ""), t.Str("domain", "")
+	w.Password = ppp.Secret(t.Str("password", ""))
 	w.PasswordAgain = w.Password
-	for _, r := range t.tables("route") {
+	for _, r := range t.Tables("route") {
 		w.Routes = append(w.Routes, readRoute(r))
 	}
-	if t.boolean("default-route", false) {
+	if t.Bool("default-route", false) {
 		w.Routes = append(w.Routes, demanddial.Route{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Connected: true})
 	}
 
-	c.domains = t.texts("domains")
-	c.persistent, c.disabled = t.boolean("persistent", false), t.boolean("disabled", false)
-	c.keepOrder, c.redialLost = t.boolean("keep-order", false), t.boolean("redial-lost", false)
-	c.exclude = t.boolean("exclude", false)
-	c.idle, c.answeredIdle = t.duration("idle", "never"), t.duration("answered-idle", "")
-	c.timeout, c.backoff = t.duration("timeout", ""), t.duration("backoff", "")
+	c.domains = t.Texts("domains")
+	c.persistent, c.disabled = t.Bool("persistent", false), t.Bool("disabled", false)
+	c.keepOrder, c.redialLost = t.Bool("keep-order", false), t.Bool("redial-lost", false)
+	c.exclude = t.Bool("exclude", false)
+	c.idle, c.answeredIdle = t.Duration("idle", "never"), t.Duration("answered-idle", "")
+	c.timeout, c.backoff = t.Duration("timeout", ""), t.Duration("backoff", "")
 	c.readLockOut(t)
-	if t.values["attempts"] == "forever" {
-		delete(t.values, "attempts")
+	if t.Word("attempts", "forever") {
 		c.attempts = -1
 	} else {
-		c.attempts = t.number("attempts", 1, 99)
+		c.attempts = t.Number("attempts", 1, 99)
 	}
-	c.hold, c.holdFor = t.number("hold", 0, 1<<30), t.duration("hold-for", "")
-	c.mtu = t.number("mtu", 576, 4087)
-	if c.hours = t.str("hours", ""); c.hours != "" {
+	c.hold, c.holdFor = t.Number("hold", 0, 1<<30), t.Duration("hold-for", "")
+	c.mtu = t.Number("mtu", 576, 4087)
+	if c.hours = t.Str("hours", ""); c.hours != "" {
 		if _, err := demanddial.ParseHours(c.hours); err != nil {
-			t.bad("hours", "%s", strings.TrimPrefix(err.Error(), "demanddial: "))
+			t.Bad("hours", "%s", strings.TrimPrefix(err.Error(), "demanddial: "))
 		}
 	}
-	c.hoursCut = t.boolean("hours-cut", false)
+	c.hoursCut = t.Bool("hours-cut", false)
 	c.demand, c.in, c.out = readFilter(t, "demand"), readFilter(t, "in"), readFilter(t, "out")
-	c.dns = list(t, "dns", netip.ParseAddr)
-	c.deadPeer = t.duration("dead-peer", "")
+	c.dns = conf.List(t, "dns", netip.ParseAddr)
+	c.deadPeer = t.Duration("dead-peer", "")
 	c.readTrust(t)
-	c.auth = list(t, "auth", parseAuth)
+	c.auth = conf.List(t, "auth", parseAuth)
 	c.address, c.source = address(t, "address"), address(t, "source")
-	c.identification = t.str("identification", "")
-	t.rest()
+	c.identification = t.Str("identification", "")
+	t.Rest()
 	return c
 }
 
-func readRoute(t *table) (r demanddial.Route) {
+func readRoute(t *conf.Table) (r demanddial.Route) {
 	var err error
-	if r.Prefix, err = netip.ParsePrefix(t.str("prefix", "")); err != nil {
-		t.bad("prefix", "%v", err)
+	if r.Prefix, err = netip.ParsePrefix(t.Str("prefix", "")); err != nil {
+		t.Bad("prefix", "%v", err)
 	}
-	r.Metric, r.Connected = t.number("metric", 0, 1<<16), t.boolean("connected", false)
-	t.rest()
+	r.Metric, r.Connected = t.Number("metric", 0, 1<<16), t.Bool("connected", false)
+	t.Rest()
 	return r
 }
 
-func (c *ifaceConfig) readLockOut(t *table) {
-	if s, ok := t.values["lock-out"].(string); ok && s == "none" {
-		delete(t.values, "lock-out")
+func (c *ifaceConfig) readLockOut(t *conf.Table) {
+	if t.Word("lock-out", "none") {
 		c.lockOut[0] = -1
 		return
 	}
-	for n, s := range t.texts("lock-out") {
+	for n, s := range t.Texts("lock-out") {
 		if n > 1 {
-			t.bad("lock-out", "want the first and the most")
+			t.Bad("lock-out", "want the first and the most")
 			return
 		}
-		c.lockOut[n] = t.parseDuration("lock-out", s, "")
+		c.lockOut[n] = t.ParseDuration("lock-out", s, "")
 	}
 }
 
 // readFilter reads { only = [...] } or { except = [...] }.
-func readFilter(t *table, key string) *tunnel.Filter {
-	x := t.sub(key)
+func readFilter(t *conf.Table, key string) *tunnel.Filter {
+	x := t.Sub(key)
 	if x == nil {
 		return nil
 	}
-	only, except := list(x, "only", tunnel.ParseRule), list(x, "except", tunnel.ParseRule)
-	x.rest()
-	if (len(only) == 0) == (len(except) == 0) {
-		t.bad(key, "the filter is empty, or both: want rules in only, or in except")
-		return nil
-	}
-	return &tunnel.Filter{Rules: append(only, except...), Except: len(except) > 0}
+	f := x.Filter(t, key)
+	x.Rest()
+	return f
 }
 
 // readTrust reads how the far server is known.
-func (c *ifaceConfig) readTrust(t *table) {
-	if ca := t.name(t.str("ca", "")); ca != "" {
+func (c *ifaceConfig) readTrust(t *conf.Table) {
+	if ca := t.Name(t.Str("ca", "")); ca != "" {
 		b, err := os.ReadFile(ca)
 		if err != nil {
-			t.bad("ca", "%v", err)
+			t.Bad("ca", "%v", err)
 		} else if !x509.NewCertPool().AppendCertsFromPEM(b) {
-			t.bad("ca", "%s has no PEM certificate", ca)
+			t.Bad("ca", "%s has no PEM certificate", ca)
 		}
 		c.ca = string(b)
 	}
-	c.pins = list(t, "fingerprint", cli.ParseFingerprint)
-	c.insecure = t.boolean("insecure", false)
+	c.pins = conf.List(t, "fingerprint", cli.ParseFingerprint)
+	c.insecure = t.Bool("insecure", false)
 }
 
 func parseAuth(s string) (ppp.AuthProtocol, error) {
@@ -259,27 +254,27 @@ func parseAuth(s string) (ppp.AuthProtocol, error) {
 	return 0, fmt.Errorf("%q is not MS-CHAPv2, CHAP-MD5 or PAP", s)
 }
 
-func address(t *table, key string) (a netip.Addr) {
-	if s := t.str(key, ""); s != "" {
+func address(t *conf.Table, key string) (a netip.Addr) {
+	if s := t.Str(key, ""); s != "" {
 		var err error
 		if a, err = netip.ParseAddr(s); err != nil {
-			t.bad(key, "%v", err)
+			t.Bad(key, "%v", err)
 		}
 	}
 	return a
 }
 
-func (c *config) readClient(t *table) {
-	x := clientConfig{name: t.str("name", ""), Password: ppp.Secret(t.str("password", "")), addr: address(t, "address")}
-	x.routes = list(t, "routes", netip.ParsePrefix)
-	x.askAddr = t.boolean("ask-address", false)
+func (c *config) readClient(t *conf.Table) {
+	x := clientConfig{name: t.Str("name", ""), Password: ppp.Secret(t.Str("password", "")), addr: address(t, "address")}
+	x.routes = conf.List(t, "routes", netip.ParsePrefix)
+	x.askAddr = t.Bool("ask-address", false)
 	switch {
 	case x.name == "" || strings.ContainsAny(x.name, `\@`):
-		t.bad("name", "%q is no user name without domain", x.name)
+		t.Bad("name", "%q is no user name without domain", x.name)
 	case x.Password == "":
-		t.bad("password", "a client without a password cannot come in")
+		t.Bad("password", "a client without a password cannot come in")
 	}
-	t.rest()
+	t.Rest()
 	c.clients = append(c.clients, x)
 }
 
@@ -289,13 +284,13 @@ func (c *config) checkTogether() {
 	for n, x := range c.clients {
 		key := strings.ToLower(x.name)
 		if names[key] && key != "" {
-			c.source.bad(fmt.Sprintf("client.%d.name", n), "name: there is a client %q already", x.name)
+			c.source.Bad(fmt.Sprintf("client.%d.name", n), "name: there is a client %q already", x.name)
 		}
 		names[key] = true
 	}
 	for _, x := range c.interfaces {
 		if names[strings.ToLower(x.Name)] && x.AddUser {
-			c.source.bad(x.path+".name", "name: there is a client %q: its calls would be this interface's", x.Name)
+			c.source.Bad(x.path+".name", "name: there is a client %q: its calls would be this interface's", x.Name)
 		}
 	}
 	set := &demanddial.Set{Router: &tunnel.Router{Routes: new(tunnel.Table)}, Domains: c.domains, Resolvers: c.resolvers}
@@ -325,10 +320,10 @@ func (c *config) place(err error) {
 		if p.Field == "Routes" {
 			key = fmt.Sprintf("route.%d", p.Index)
 		}
-		c.source.bad(join(path, key), "interface %q: %v", p.Interface, p.Err)
+		c.source.Bad(conf.Join(path, key), "interface %q: %v", p.Interface, p.Err)
 	}
 	if err != nil && len(demanddial.Problems(err)) == 0 {
-		c.source.bad("", "%v", err)
+		c.source.Bad("", "%v", err)
 	}
 }
 

@@ -1,4 +1,6 @@
-package main
+// Package conf reads the example programs' configuration files: TOML, of which everything that is wrong is told at once,
+// each with its line.
+package conf
 
 import (
 	"cmp"
@@ -15,16 +17,16 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A source is a file under reading: where its keys stand, and what is wrong in it.
-type source struct {
+// A Source is a file under reading: where its keys stand, and what is wrong in it.
+type Source struct {
 	file  string
 	dir   string         // names of files are relative to it
 	lines map[string]int // path of a key, such as interface.0.route.1.prefix
-	wrong problems
+	wrong Problems
 }
 
-// problems are all that is wrong with a file, by line.
-type problems []problem
+// Problems are all that is wrong with a file, by line.
+type Problems []problem
 
 type problem struct {
 	line int
@@ -33,7 +35,7 @@ type problem struct {
 }
 
 // Error returns a line for each.
-func (p problems) Error() string {
+func (p Problems) Error() string {
 	var b strings.Builder
 	for n, x := range p {
 		if n > 0 {
@@ -47,22 +49,22 @@ func (p problems) Error() string {
 	return b.String()
 }
 
-// readTOML reads a file. What is no TOML at all is an error; everything else is for the caller to find.
-func readTOML(file string) (*table, error) {
+// Read reads a file. What is no TOML at all is an error; everything else is for the caller to find.
+func Read(file string) (*Table, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{file: file, dir: filepath.Dir(file), lines: keyLines(string(b))}
+	s := &Source{file: file, dir: filepath.Dir(file), lines: keyLines(string(b))}
 	m := map[string]any{}
 	if _, err := toml.Decode(string(b), &m); err != nil {
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
-			return nil, problems{{syntax.Position.Line, syntax.Message, file}}
+			return nil, Problems{{syntax.Position.Line, syntax.Message, file}}
 		}
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return &table{source: s, values: m}, nil
+	return &Table{Source: s, values: m}, nil
 }
 
 // keyLines finds the lines of keys and tables, so that what is wrong can be told with its place.
@@ -80,12 +82,12 @@ func keyLines(text string) map[string]int {
 			prefix = ""
 			parts := strings.Split(strings.TrimSpace(name), ".")
 			for i, part := range parts {
-				prefix = join(prefix, strings.TrimSpace(part))
+				prefix = Join(prefix, strings.TrimSpace(part))
 				if i == len(parts)-1 {
 					count[prefix]++
 				}
 				if c := count[prefix]; c > 0 {
-					prefix = join(prefix, strconv.Itoa(c-1))
+					prefix = Join(prefix, strconv.Itoa(c-1))
 				}
 			}
 			lines[prefix] = n
@@ -93,15 +95,15 @@ func keyLines(text string) map[string]int {
 			name, _, _ := strings.Cut(line[1:], "]")
 			prefix = ""
 			for part := range strings.SplitSeq(strings.TrimSpace(name), ".") {
-				prefix = join(prefix, strings.TrimSpace(part))
+				prefix = Join(prefix, strings.TrimSpace(part))
 				if c := count[prefix]; c > 0 {
-					prefix = join(prefix, strconv.Itoa(c-1))
+					prefix = Join(prefix, strconv.Itoa(c-1))
 				}
 			}
 			lines[prefix] = n
 		default:
 			if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
-				path := join(prefix, strings.Trim(strings.TrimSpace(key), `"'`))
+				path := Join(prefix, strings.Trim(strings.TrimSpace(key), `"'`))
 				if lines[path] == 0 {
 					lines[path] = n
 				}
@@ -111,7 +113,8 @@ func keyLines(text string) map[string]int {
 	return lines
 }
 
-func join(prefix, key string) string {
+// Join makes a path of a path and a key.
+func Join(prefix, key string) string {
 	if prefix == "" {
 		return key
 	}
@@ -119,7 +122,7 @@ func join(prefix, key string) string {
 }
 
 // at returns the line of a path, or of what it stands in.
-func (s *source) at(path string) int {
+func (s *Source) at(path string) int {
 	for {
 		if n := s.lines[path]; n > 0 {
 			return n
@@ -132,16 +135,16 @@ func (s *source) at(path string) int {
 	}
 }
 
-// bad notes a problem once.
-func (s *source) bad(path, format string, args ...any) {
+// Bad notes a problem once.
+func (s *Source) Bad(path, format string, args ...any) {
 	p := problem{s.at(path), fmt.Sprintf(format, args...), s.file}
 	if !slices.Contains(s.wrong, p) {
 		s.wrong = append(s.wrong, p)
 	}
 }
 
-// err returns all problems, by line.
-func (s *source) err() error {
+// Err returns all Problems, by line.
+func (s *Source) Err() error {
 	if len(s.wrong) == 0 {
 		return nil
 	}
@@ -149,55 +152,68 @@ func (s *source) err() error {
 	return s.wrong
 }
 
-// A table is one of TOML's, whose values are taken out by key; what is wrong is noted, and reads as if it were not there.
-type table struct {
-	*source
-	path   string
+// A Table is one of TOML's, whose values are taken out by key; what is wrong is noted, and reads as if it were not there.
+type Table struct {
+	*Source
+	Path   string
 	values map[string]any
 }
 
-func (t *table) bad(key, format string, args ...any) {
-	t.source.bad(join(t.path, key), key+": "+format, args...)
+// Bad notes a problem of a key.
+func (t *Table) Bad(key, format string, args ...any) {
+	t.Source.Bad(Join(t.Path, key), key+": "+format, args...)
 }
 
 // take returns a value; ok is false if it is not there, or is of another type.
-func take[T any](t *table, key, want string) (v T, ok bool) {
+func take[T any](t *Table, key, want string) (v T, ok bool) {
 	x, there := t.values[key]
 	if !there {
 		return v, false
 	}
 	delete(t.values, key)
 	if v, ok = x.(T); !ok {
-		t.bad(key, "want %s", want)
+		t.Bad(key, "want %s", want)
 	}
 	return v, ok
 }
 
-func (t *table) str(key, otherwise string) string {
+// Str returns a text.
+func (t *Table) Str(key, otherwise string) string {
 	if v, ok := take[string](t, key, "a text in quotes"); ok {
 		return v
 	}
 	return otherwise
 }
 
-func (t *table) boolean(key string, otherwise bool) bool {
+// Bool returns a truth.
+func (t *Table) Bool(key string, otherwise bool) bool {
 	if v, ok := take[bool](t, key, "true or false"); ok {
 		return v
 	}
 	return otherwise
 }
 
-func (t *table) number(key string, least, most int) int {
+// Number returns a number within bounds; 0 where there is none.
+func (t *Table) Number(key string, least, most int) int {
 	v, ok := take[int64](t, key, "a number")
 	if ok && (v < int64(least) || v > int64(most)) {
-		t.bad(key, "%d is not between %d and %d", v, least, most)
+		t.Bad(key, "%d is not between %d and %d", v, least, most)
 		return 0
 	}
 	return int(v)
 }
 
-// texts returns a list; a single text is a list of one.
-func (t *table) texts(key string) (list []string) {
+// Word takes a value if it is that text, which stands for something that its type has no room for.
+func (t *Table) Word(key, word string) bool {
+	if t.values[key] != word {
+		return false
+	}
+	delete(t.values, key)
+	return true
+}
+
+// Texts returns a list; a single text is a list of one.
+func (t *Table) Texts(key string) (list []string) {
 	if s, ok := t.values[key].(string); ok {
 		delete(t.values, key)
 		return []string{s}
@@ -206,7 +222,7 @@ func (t *table) texts(key string) (list []string) {
 	for _, x := range all {
 		s, ok := x.(string)
 		if !ok {
-			t.bad(key, "want a list of texts")
+			t.Bad(key, "want a list of texts")
 			return nil
 		}
 		list = append(list, s)
@@ -214,39 +230,40 @@ func (t *table) texts(key string) (list []string) {
 	return list
 }
 
-// duration returns a time such as "5m"; word means without end.
-func (t *table) duration(key, word string) time.Duration {
+// Duration returns a time such as "5m"; word means without end.
+func (t *Table) Duration(key, word string) time.Duration {
 	s, ok := take[string](t, key, `a time such as "5m"`)
 	if !ok {
 		return 0
 	}
-	return t.parseDuration(key, s, word)
+	return t.ParseDuration(key, s, word)
 }
 
-func (t *table) parseDuration(key, s, word string) time.Duration {
+// ParseDuration reads a time that stands in another value, as Duration does.
+func (t *Table) ParseDuration(key, s, word string) time.Duration {
 	if word != "" && s == word {
 		return -1
 	}
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil && word != "":
-		t.bad(key, `%q is no time such as "5m", nor %q`, s, word)
+		t.Bad(key, `%q is no time such as "5m", nor %q`, s, word)
 	case err != nil:
-		t.bad(key, `%q is no time such as "5m"`, s)
+		t.Bad(key, `%q is no time such as "5m"`, s)
 	case d <= 0:
-		t.bad(key, "%q: it must be longer than nothing", s)
+		t.Bad(key, "%q: it must be longer than nothing", s)
 	default:
 		return d
 	}
 	return 0
 }
 
-// list returns the values of a list, each made by parse.
-func list[T any](t *table, key string, parse func(s string) (T, error)) (all []T) {
-	for _, s := range t.texts(key) {
+// List returns the values of a list, each made by parse.
+func List[T any](t *Table, key string, parse func(s string) (T, error)) (all []T) {
+	for _, s := range t.Texts(key) {
 		v, err := parse(s)
 		if err != nil {
-			t.bad(key, "%v", err)
+			t.Bad(key, "%v", err)
 			continue
 		}
 		all = append(all, v)
@@ -254,33 +271,33 @@ func list[T any](t *table, key string, parse func(s string) (T, error)) (all []T
 	return all
 }
 
-// tables returns an array of tables.
-func (t *table) tables(key string) (list []*table) {
-	all, _ := take[[]map[string]any](t, key, "[["+join(t.path, key)+"]]")
+// Tables returns an array of tables.
+func (t *Table) Tables(key string) (list []*Table) {
+	all, _ := take[[]map[string]any](t, key, "[["+Join(t.Path, key)+"]]")
 	for n, m := range all {
-		list = append(list, &table{t.source, join(join(t.path, key), strconv.Itoa(n)), m})
+		list = append(list, &Table{t.Source, Join(Join(t.Path, key), strconv.Itoa(n)), m})
 	}
 	return list
 }
 
-// sub returns a table in a table; nil if there is none.
-func (t *table) sub(key string) *table {
+// Sub returns a table in a table; nil if there is none.
+func (t *Table) Sub(key string) *Table {
 	m, ok := take[map[string]any](t, key, "a table")
 	if !ok {
 		return nil
 	}
-	return &table{t.source, join(t.path, key), m}
+	return &Table{t.Source, Join(t.Path, key), m}
 }
 
-// rest notes what nobody has taken.
-func (t *table) rest() {
+// Rest notes what nobody has taken.
+func (t *Table) Rest() {
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
-		t.bad(key, "there is no such key")
+		t.Bad(key, "there is no such key")
 	}
 }
 
-// name returns a file's name, relative to this one.
-func (s *source) name(file string) string {
+// Name returns a file's name, relative to this one.
+func (s *Source) Name(file string) string {
 	if file == "" || filepath.IsAbs(file) {
 		return file
 	}
