@@ -1,6 +1,5 @@
-// Package bench measures what only the whole says: packets from device to device through a session, beside a plain copy
-// by crypto/tls in the same run, and the memory of a session that is idle. These machines are shared and noisy: what
-// counts is the ratio.
+// Bench measures the data path beside other tunnels, on this machine and in one run: what counts is the ratio. See main.go.
 //
-//	go test -run - -bench . ./internal/bench
-package bench
+//	go run ./internal/bench [-short]                # root: network namespaces, real peers
+//	go test -run - -bench . ./internal/bench        # no root: packets through a session, beside a copy by crypto/tls
+package main
