@@ -28,6 +28,9 @@ func (c *Conn) bind(now time.Time) {
 	send, recv := c.auth.sendKey, c.auth.recvKey
 	c.auth.sendKey, c.auth.recvKey = nil, nil // nobody else needs them
 	c.bindCalled = true
+	if fc, ok := c.fc.(interface{ Authenticated(AuthProtocol) }); ok {
+		fc.Authenticated(c.auth.protocol)
+	}
 	if err := c.fc.Bind(send, recv); err != nil {
 		c.end(now, err)
 		return

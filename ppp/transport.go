@@ -27,6 +27,9 @@ type FrameConn interface {
 	// Bind is called once by R, when authentication is through in every direction that was asked for, with the master
 	// keys as this end sees them (nil for methods that yield none): a client's transport proves its possession of
 	// them, a server's checks the proof that came or comes.
+	//
+	// A transport that has a method Authenticated(AuthProtocol) has that called before Bind, with the method in which
+	// the server was the authenticator; NoProtocol: there was none.
 	Bind(send, recv []byte) error
 
 	// Bound reports whether data frames (protocols below 0x8000) may pass. A transport that does not bind is always

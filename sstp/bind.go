@@ -1,6 +1,10 @@
 package sstp
 
-import "time"
+import (
+	"time"
+
+	"github.com/dialway/dialway/ppp"
+)
 
 // A binding is what the roles know for the crypto binding. A server has the offer, a client the nonce of it.
 type binding struct {
@@ -9,6 +13,8 @@ type binding struct {
 	// A server's.
 	early *connected  // a Call Connected that came before the keys
 	keys  []candidate // what Bind has brought; nil before
+	zero  bool        // Server.AcceptZeroKeyEAP
+	by    ppp.AuthProtocol
 
 	// A client's.
 	leaf      []byte // the server's certificate
@@ -35,7 +41,7 @@ func (c *conn) bindClient(send, recv []byte) {
 // bindServer takes the keys, and checks the Call Connected that waits for them.
 func (c *conn) bindServer(send, recv []byte) {
 	now := time.Now()
-	keys, err := serverHLAKs(send, recv)
+	keys, err := serverHLAKs(send, recv, zeroKeyAllowed(c.zero, c.by))
 	if err != nil {
 		c.refuseBinding(now, err)
 		return
@@ -75,6 +81,9 @@ func (c *conn) verify(m *connected, now time.Time) {
 		return
 	}
 	c.log.Debug("sstp: crypto binding holds", "keys", name, "hash", m.hash())
+	if name == zeroBesideKeys {
+		c.log.Warn("sstp: the client binds EAP with zeros, which AcceptZeroKeyEAP takes: whoever is in between could, too", "id", c.id())
+	}
 	c.opened(now)
 }
 

@@ -79,6 +79,9 @@ func clientHLAK(send, recv []byte) (k [hlakLen]byte, err error) {
 	return makeHLAK(send, recv), nil
 }
 
+// zeroBesideKeys names the binding that binds nothing, of a session that has keys.
+const zeroBesideKeys = "zero, though there are keys"
+
 // A candidate is an HLAK that a client may have used.
 type candidate struct {
 	name string // for the log
@@ -89,7 +92,9 @@ type candidate struct {
 //
 // The second candidate is what pppd 2.4 and sstp-client make of an EAP-TLS session: pppd's variables hold 16 bytes of
 // each key. Both are keys of this session that nobody else has, so either binds it.
-func serverHLAKs(send, recv []byte) ([]candidate, error) {
+//
+// The zero candidate beside keys is for clients that bind EAP with nothing (see zeroKeyAllowed).
+func serverHLAKs(send, recv []byte, zero bool) ([]candidate, error) {
 	if !keysComplete(recv, send) {
 		return nil, &BindingError{Part: "no keys"}
 	}
@@ -99,6 +104,9 @@ func serverHLAKs(send, recv []byte) ([]candidate, error) {
 	cs := []candidate{{name: "recv+send", hlak: makeHLAK(recv, send)}}
 	if len(recv) > hlakLen/2 && len(send) >= hlakLen/2 {
 		cs = append(cs, candidate{name: "recv16+send16", hlak: makeHLAK(recv[:hlakLen/2], send)})
+	}
+	if zero {
+		cs = append(cs, candidate{name: zeroBesideKeys})
 	}
 	return cs, nil
 }

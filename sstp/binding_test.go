@@ -70,7 +70,7 @@ func TestHLAK(t *testing.T) {
 	if err != nil || !bytes.Equal(k[:], want) {
 		t.Errorf("client: %x, %v", k, err)
 	}
-	cs, err := serverHLAKs(recv, send) // the server's view
+	cs, err := serverHLAKs(recv, send, false) // the server's view
 	if err != nil || len(cs) != 1 || !bytes.Equal(cs[0].hlak[:], want) {
 		t.Errorf("server: %v, %v", cs, err)
 	}
@@ -79,7 +79,7 @@ func TestHLAK(t *testing.T) {
 	for i := range msk {
 		msk[i] = byte(i + 1)
 	}
-	cs, err = serverHLAKs(msk[32:], msk[:32])
+	cs, err = serverHLAKs(msk[32:], msk[:32], false)
 	if err != nil || len(cs) != 2 || !bytes.Equal(cs[0].hlak[:], msk[:32]) ||
 		!bytes.Equal(cs[1].hlak[:], append(msk[:16:16], msk[32:48]...)) {
 		t.Errorf("EAP-TLS: %v, %v", cs, err)
@@ -90,7 +90,7 @@ func TestHLAK(t *testing.T) {
 	if k := makeHLAK([]byte{1, 2}, []byte{3}); k != [hlakLen]byte{1, 2, 3} {
 		t.Errorf("short keys: %x", k)
 	}
-	if cs, err := serverHLAKs(nil, nil); err != nil || len(cs) != 1 || cs[0].hlak != [hlakLen]byte{} {
+	if cs, err := serverHLAKs(nil, nil, false); err != nil || len(cs) != 1 || cs[0].hlak != [hlakLen]byte{} {
 		t.Errorf("keyless: %v, %v", cs, err)
 	}
 }
@@ -109,7 +109,7 @@ func TestKeysFailClosed(t *testing.T) {
 		{"a long key of zeros", make([]byte, 32), make([]byte, 32)},
 	} {
 		var be *BindingError
-		if _, err := serverHLAKs(tt.send, tt.recv); !errors.As(err, &be) || be.Part != "no keys" {
+		if _, err := serverHLAKs(tt.send, tt.recv, false); !errors.As(err, &be) || be.Part != "no keys" {
 			t.Errorf("server, %s: %v", tt.name, err)
 		}
 		if _, err := clientHLAK(tt.send, tt.recv); !errors.As(err, &be) || be.Part != "no keys" {
@@ -125,14 +125,14 @@ func TestKeysOfEAPMSCHAPv2(t *testing.T) {
 	if err != nil || !bytes.Equal(k[:], key) {
 		t.Errorf("client: %x, %v", k, err)
 	}
-	cs, err := serverHLAKs(zero, key)
+	cs, err := serverHLAKs(zero, key, false)
 	if err != nil || cs[0].hlak != k {
 		t.Errorf("server: %v, %v", cs, err)
 	}
 	if _, err := clientHLAK(zero, key); err == nil {
 		t.Error("a client binds with zeros")
 	}
-	if _, err := serverHLAKs(key, zero); err == nil {
+	if _, err := serverHLAKs(key, zero, false); err == nil {
 		t.Error("a server binds with zeros")
 	}
 }

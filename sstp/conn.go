@@ -199,6 +199,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.stream.SetReadDeadline(t)
 }
 
+// Authenticated is called by package ppp before Bind.
+func (c *conn) Authenticated(by ppp.AuthProtocol) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.by = by
+}
+
 // Bind implements ppp.FrameConn.
 func (c *conn) Bind(send, recv []byte) error {
 	c.reading.Lock()

@@ -59,6 +59,10 @@ func keysComplete(first, second []byte) bool {
 	return len(first) != 0 && len(second) != 0 && !allZero(first) && (len(first) >= hlakLen || !allZero(second))
 }
 
+// zeroKeyAllowed says whether a client may bind with zeros though its authentication has yielded keys: EAP alone, and where
+// the server's owner says so. Test: TestZeroKeyEAP.
+func zeroKeyAllowed(accept bool, by ppp.AuthProtocol) bool { return accept && by == ppp.EAP }
+
 func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // sha1Allowed says whether a client binds by SHA-1 to a server that offers nothing else. Test: TestSHA1Policy.

@@ -43,6 +43,11 @@ type Server struct {
 	// session ends.
 	Handler ppp.Handler
 
+	// AcceptZeroKeyEAP lets clients that authenticate by EAP bind with zeros in the place of their keys, which some Windows
+	// versions are said to do. Such a binding binds nothing: whoever can make a client believe in another certificate can
+	// relay its EAP. The Logger is warned when the Server starts, and of each such session.
+	AcceptZeroKeyEAP bool
+
 	HandshakeTimeout   time.Duration // from accept until TLS and HTTP are through; 0 means 15 seconds
 	NegotiationTimeout time.Duration // [MS-SSTP] 3.3.2.1, started when HTTP is through and at the Call Connect Request; 0 means 1 minute
 	EstablishTimeout   time.Duration // from accept to open link, an Authenticator's time included; 0 means 150 seconds
@@ -94,6 +99,9 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	if !s.listening(&l) {
 		return ErrServerClosed
+	}
+	if s.AcceptZeroKeyEAP {
+		s.logger().Warn("sstp: AcceptZeroKeyEAP: clients that authenticate by EAP may bind with zeros, which binds nothing")
 	}
 	defer s.unlisten(&l)
 	ctx := context.Background()

@@ -234,6 +234,7 @@ func (x *session) newConn() *conn {
 		negotiation: orDefault(s.NegotiationTimeout, defaultNegotiation),
 		log:         s.logger().With("remote", x.call.Remote),
 	}
+	c.zero = s.AcceptZeroKeyEAP
 	if s.TLSConfig == nil {
 		c.offer.hashes = s.CertHashes(&x.call)
 	} else {
