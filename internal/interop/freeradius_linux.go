@@ -140,7 +140,7 @@ hostname_lookups = no
 log {
 	destination = files
 	file = @DIR@/radius.log
-	auth = yes
+	auth = no
 }
 security {
 	allow_core_dumps = no

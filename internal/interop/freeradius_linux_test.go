@@ -323,7 +323,7 @@ func TestFreeRADIUSFailOver(t *testing.T) {
 	}
 }
 
-func listenUDP(t *testing.T, ns *netns.NS, addr string) net.PacketConn {
+func listenUDP(t testing.TB, ns *netns.NS, addr string) net.PacketConn {
 	t.Helper()
 	var pc net.PacketConn
 	var err error
