@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dialway/dialway/internal/mschap"
+	"github.com/dialway/dialway/ppp"
 )
 
 // The packets of RFC 2865 section 7 and RFC 5997 section 6, all with one secret.
@@ -130,6 +131,27 @@ func TestMPPEKeysHiddenAndRevealed(t *testing.T) {
 		if err != nil || !bytes.Equal(key, x.key[:]) {
 			t.Errorf("revealed: %x, %v", key, err)
 		}
+	}
+}
+
+// The attributes that the same user's MS-CHAPv2 makes: of the request, and of the Access-Accept.
+func TestMSCHAPv2Attributes(t *testing.T) {
+	req := &ppp.AuthRequest{
+		Protocol: ppp.MSCHAPv2, Identifier: 7, Challenge: unhex(t, "5b5d7c7d7b3f2f3e3c2c602132262628"),
+		Response: unhex(t, "21402324255e262a28295f2b3a337c7e000000000000000082309ecd8d708b5ea08faa3981cd83544233114a3d85d6df00"),
+	}
+	p := &Packet{}
+	if err := addCredentials(p, req); err != nil {
+		t.Fatal(err)
+	}
+	const want = "1a18000001370b125b5d7c7d7b3f2f3e3c2c602132262628" +
+		"1a3a000001371934070021402324255e262a28295f2b3a337c7e000000000000000082309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
+	if !bytes.Equal(p.attrs, unhex(t, want)) {
+		t.Errorf("%x", p.attrs)
+	}
+	accept, err := new(Server).accept(req, &ppp.Grant{Proof: [20]byte(unhex(t, "407a5589115fd0d6209f510fe9c04566932cda56"))})
+	if err != nil || !bytes.Contains(accept.attrs, unhex(t, "1a33000001371a2d07533d34303741353538393131354644304436323039463531304645394330343536363933324344413536")) {
+		t.Errorf("%x, %v", accept.attrs, err)
 	}
 }
 

@@ -67,6 +67,42 @@ func TestMSCHAPv2Vectors(t *testing.T) {
 	}
 }
 
+// The packets of the same user, whole: the server's name is "srv", the Identifier 7.
+func TestMSCHAPv2Packets(t *testing.T) {
+	challenge, peer := unhex(t, "5b5d7c7d7b3f2f3e3c2c602132262628"), [challengeLen]byte(unhex(t, "21402324255e262a28295f2b3a337c7e"))
+	nt := [24]byte(unhex(t, "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"))
+	proof := [20]byte(unhex(t, "407a5589115fd0d6209f510fe9c04566932cda56"))
+	for _, x := range []struct {
+		eap  code
+		id   byte
+		code msCode
+		body []byte
+		want string
+	}{
+		{codeRequest, 7, msChallenge, appendValue(nil, challenge, "srv"), "0107001d1a01070018105b5d7c7d7b3f2f3e3c2c602132262628737276"},
+		{codeResponse, 7, msResponse, appendValue(nil, appendResponse(nil, peer, nt), "User"), "0207003f1a0207003a31" +
+			"21402324255e262a28295f2b3a337c7e000000000000000082309ecd8d708b5ea08faa3981cd83544233114a3d85d6df0055736572"},
+		{codeRequest, 8, msSuccess, successText(proof, "OK"), "010800381a0307003353" +
+			"3d34303741353538393131354644304436323039463531304645394330343536363933324344413536204d3d4f4b"},
+		{codeResponse, 8, msSuccess, nil, "020800061a03"},
+	} {
+		got := packet{x.eap, x.id, TypeMSCHAPv2, msPacket{x.code, 7, x.body}.append(nil)}
+		if x.body == nil {
+			got.data = []byte{byte(x.code)}
+		}
+		if b := got.append(nil); !bytes.Equal(b, unhex(t, x.want)) {
+			t.Errorf("%x, want %s", b, x.want)
+		}
+		in, ok := parsePacket(unhex(t, x.want))
+		if !ok || in.code != x.eap || in.id != x.id || in.typ != TypeMSCHAPv2 {
+			t.Errorf("%s reads as %+v", x.want, in)
+		}
+		if m, ok := parseMS(in.data); !ok || m.code != x.code || !bytes.Equal(m.body, x.body) || x.body != nil && m.id != 7 {
+			t.Errorf("%s reads as %+v", x.want, m)
+		}
+	}
+}
+
 func TestMSCHAPv2WrongPassword(t *testing.T) {
 	for _, m := range []*MSCHAPv2{{User: "alice", Password: "wrong"}, {User: "nobody", Password: "secret"}} {
 		k := mschapTalk(alice, m).run(t)
