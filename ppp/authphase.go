@@ -23,6 +23,7 @@ type authState struct {
 	known     bool   // the far side was granted a session
 	peer      string // under this name, which stays
 	user      string // Grant.User, or Config.User
+	claimed   string // AuthRequest.User
 	protocol  AuthProtocol
 	eapType   uint8
 	sendKey   []byte // of the authentication in which the server is the authenticator

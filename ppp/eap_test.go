@@ -378,7 +378,7 @@ func TestConnEAP(t *testing.T) {
 		if !bytes.Equal(a.send, msk[:32]) || !bytes.Equal(a.recv, msk[32:]) || !bytes.Equal(b.recv, a.send) || !bytes.Equal(b.send, a.recv) {
 			t.Errorf("keys: client %x %x, server %x %x", a.send, a.recv, b.send, b.recv)
 		}
-		if i := s.Info(); i.User != "proven alice" || i.Auth != EAP {
+		if i := s.Info(); i.User != "proven alice" || i.Claimed != "alice" || i.Auth != EAP || i.EAPType != 255 {
 			t.Errorf("%+v", i)
 		}
 		if i := c.Info(); i.EAPType != 255 || i.Auth != EAP {

@@ -28,6 +28,7 @@ type eapVerifier struct {
 	wait   time.Duration
 	at     time.Time
 	user   string // as claimed
+	kind   byte   // the type of the last Response that was no Nak
 	result byte   // code of the end
 }
 
@@ -103,6 +104,9 @@ func (m *eapVerifier) receive(now time.Time, pkt []byte) {
 		})
 	case m.to != nil:
 		m.packet, m.at = nil, time.Time{}
+		if data[0] != eapNak {
+			m.kind = data[0]
+		}
 		m.answer(eapAnswer{packet: bytes.Clone(pkt[:packetHeaderLen+len(data)])})
 	}
 }

@@ -9,6 +9,7 @@ import (
 type Info struct {
 	Call        *Call
 	User        string // Grant.User, or Config.User of a client; proven, or empty
+	Claimed     string // who a server's far side said it is, in the authentication that was granted: with EAP not proven, and nothing to decide by
 	Auth        AuthProtocol
 	EAPType     uint8
 	Client      string     // what the far side says it is (LCP Identification)

@@ -39,6 +39,9 @@ func (r methodRound) ask(req *AuthRequest) {
 	}
 	s.deciding, s.asking = true, r.round
 	req.Call, req.Client = &r.call, r.client
+	if !s.granted { // who answers another challenge later is looked at by granted
+		s.claimed = req.User
+	}
 	a := r.cfg.Authenticator
 	r.goBeside(func(ctx context.Context) {
 		d := &decision{round: r.round}
@@ -88,6 +91,9 @@ func (r methodRound) granted(p AuthProtocol, g *Grant) {
 	}
 	if r.server {
 		s.sendKey, s.recvKey = slices.Clone(n.SendKey), slices.Clone(n.RecvKey)
+		if v, ok := s.verifier.(*eapVerifier); ok {
+			s.eapType = v.kind
+		}
 	}
 	n.Proof, n.SendKey, n.RecvKey = [20]byte{}, nil, nil
 	r.grant.Store(&n)

@@ -172,7 +172,7 @@ func (c *Conn) opened(now time.Time) {
 func (c *Conn) agree(now time.Time) error {
 	i := &agreed{six: c.addr.six}
 	i.Info = Info{
-		Call: &c.call, User: c.auth.user, Auth: c.auth.protocol, EAPType: c.auth.eapType, Client: c.client,
+		Call: &c.call, User: c.auth.user, Claimed: c.auth.claimed, Auth: c.auth.protocol, EAPType: c.auth.eapType, Client: c.client,
 		MTU: c.sendMTU(), Opened: now,
 	}
 	if c.ipcp.opened() {

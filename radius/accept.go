@@ -91,4 +91,5 @@ func addLimits(p *Packet, g *ppp.Grant) {
 	if g.MaxSessions > 0 {
 		p.addUint32(PortLimit, uint32(g.MaxSessions))
 	}
+	addRates(p, g)
 }

@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -103,7 +104,7 @@ func (s *reported) stop() {
 func (a *Accounting) record(c *ppp.Conn, status uint32) *Packet {
 	info, now := c.Info(), time.Now()
 	p := a.event(status, now, info.Call)
-	p.addText(UserName, info.User)
+	p.addText(UserName, cmp.Or(info.User, info.Claimed)) // RFC 3579 section 2.1: EAP's Identity, where there is no better one
 	addCall(p, info.Call)
 	addRAS(p, info.Call, info.Client, false)
 	addSession(p, &info, c.Grant())

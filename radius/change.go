@@ -183,6 +183,13 @@ func (d *Dynamic) edit(g *ppp.Grant, p *Packet) nak {
 				return nakInvalidValue
 			}
 			g.In, g.Out = filters.In, filters.Out // in the place of those there were
+		case VendorSpecific:
+			if !onlyRates(v) {
+				changes--
+				if d.Change == nil {
+					return nakUnsupported
+				}
+			}
 		case ServiceType:
 			return nakService // Authorize-Only (section 3.2), and all others
 		case NASIdentifier, NASIPAddress, NASIPv6Address, EventTimestamp, MessageAuthenticator, ProxyState, State:
@@ -194,6 +201,7 @@ func (d *Dynamic) edit(g *ppp.Grant, p *Packet) nak {
 			}
 		}
 	}
+	readRates(g, p)
 	if d.Change != nil {
 		if err := d.Change(g, p); err != nil {
 			d.log().Warn("radius: change of authorization refused", "err", err)

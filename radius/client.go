@@ -45,7 +45,7 @@ type Target struct {
 	Weight int // share of the load; 0 means 1
 
 	// Unsigned accepts replies without Message-Authenticator, which whoever can change packets on the way can forge
-	// (CVE-2024-3596): only for servers that cannot send it, on a network of their own.
+	// (CVE-2024-3596): only for servers that cannot send it, on a network of their own. The Logger is warned.
 	Unsigned bool
 
 	// TrustUserName takes the User-Name of an Access-Accept for EAP as proven. Many servers repeat the outer identity
@@ -106,6 +106,9 @@ func (c *Client) servers(accounting bool) []*server {
 				acct = withPort(host, "1813")
 			}
 			c.auth = append(c.auth, c.newServer(i, withPort(t.Addr, "1812")))
+			if t.Unsigned {
+				c.log().Warn("radius: Target.Unsigned: replies without Message-Authenticator are taken, which can be forged (CVE-2024-3596)", "server", t.Addr)
+			}
 			c.acct = append(c.acct, c.newServer(i, withPort(acct, "1813")))
 		}
 	}

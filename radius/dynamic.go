@@ -18,8 +18,9 @@ import (
 //
 // A request names sessions by any of User-Name, Acct-Session-Id, NAS-Port-Id, Framed-IP-Address, Framed-IPv6-Address,
 // Framed-IPv6-Prefix and Calling-Station-Id; all that it has must fit. A Disconnect ends every session that fits. A CoA
-// changes of each Session-Timeout, Idle-Timeout, Acct-Interim-Interval and Filter-Id, and what Change does; one with
-// another attribute to change is refused whole. A Session-Timeout counts from when the session opened.
+// changes of each Session-Timeout, Idle-Timeout, Acct-Interim-Interval, Filter-Id, and the rates WISPr-Bandwidth-Max-Up
+// and -Down, and what Change does; one with another attribute to change is refused whole. A Session-Timeout counts from
+// when the session opened.
 type Dynamic struct {
 	Sessions *ppp.Sessions                              // required
 	Clients  func(from netip.Addr) (Secret, bool)       // who may ask; required; Secrets.Find fits

@@ -122,6 +122,7 @@ func readLimits(g *ppp.Grant, p *Packet) {
 	if n, ok := p.uint32(PortLimit); ok {
 		g.MaxSessions = int(min(n, 1<<30))
 	}
+	readRates(g, p)
 }
 
 // readFilters resolves names of filters.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/examples/internal/policies"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/ppp/access"
 )
@@ -19,6 +20,7 @@ const usage = `sstpd is an SSTP server: it gives clients that know a password an
 
   sstpd -users users.txt -tun netstack -listen :8443     no root: what clients connect to is dialled from here
   sstpd -users users.txt -cert cert.pem -key key.pem     as root: packets go to the system by a TUN device
+  sstpd -radius 10.0.0.5 -radius-secret-file secret -coa :3799     RADIUS servers have the accounts
 
 To let clients through to other networks, the system must forward: sysctl net.ipv4.ip_forward=1, and a route back
 to -pool or masquerading. SIGHUP reads certificate and users again; sessions stay. SIGINT and SIGTERM end it.`
@@ -26,7 +28,9 @@ to -pool or masquerading. SIGHUP reads certificate and users again; sessions sta
 // A config is the command line, checked.
 type config struct {
 	listen, cert, key, tun, web string
-	users, accounts             string // one of them
+	users, accounts             string // one of them, or radius
+	policies                    string
+	radius                      radiusConfig
 	pool                        netip.Prefix
 	addr                        netip.Addr // the server's own, the first of pool
 	dns                         cli.Addrs
@@ -45,11 +49,13 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.key, "key", "", "`FILE` with the key in PEM")
 	fs.StringVar(&c.users, "users", "", "`FILE` of lines name:password; the first colon separates, nothing is trimmed, lines that begin with # are left out")
 	fs.StringVar(&c.accounts, "accounts", "", "`FILE` of accounts in the place of -users, with dial-in properties; examples/account keeps it")
+	fs.StringVar(&c.policies, "policies", "", "`FILE` of policies, of which the first that fits decides about who has proved to be somebody; with -radius, its filters are what a Filter-Id names")
+	c.radius.register(fs)
 	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
-	fs.BoolVar(&c.eap, "eap", false, "also EAP-MSCHAPv2 with the passwords of -users or -accounts, which is asked for first")
+	fs.BoolVar(&c.eap, "eap", false, "also EAP, which is asked for first: EAP-MSCHAPv2 with the passwords of -users or -accounts, or what the servers of -radius speak")
 	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
 	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
 	fs.StringVar(&c.web, "web", "", "`DIR` to show to web browsers on the same port")
@@ -68,17 +74,28 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		_, err = tls.LoadX509KeyPair(c.cert, c.key)
 		p.Add("-cert", err)
 	}
+	var who []string
+	for _, f := range [][2]string{{"-users", c.users}, {"-accounts", c.accounts}, {"-radius", c.radius.servers}} {
+		if f[1] != "" {
+			who = append(who, f[0])
+		}
+	}
 	switch {
-	case c.users == "" && c.accounts == "":
-		p.Add("-users", errors.New("missing, and no -accounts: nobody could connect"))
-	case c.users != "" && c.accounts != "":
-		p.Add("-users", errors.New("and -accounts do not go together"))
+	case len(who) == 0:
+		p.Add("-users", errors.New("missing, and no -accounts, and no -radius: nobody could connect"))
+	case len(who) > 1:
+		p.Add(who[0], fmt.Errorf("and %s do not go together: accounts are in one place", strings.Join(who[1:], " and ")))
 	case c.users != "":
 		_, err = readUsers(c.users)
 		p.Add("-users", err)
-	default:
+	case c.accounts != "":
 		_, err = access.OpenFile(c.accounts)
 		p.Add("-accounts", err)
+	}
+	c.radius.check(fs, &p)
+	if c.policies != "" {
+		_, err = policies.Read(c.policies)
+		p.Add("-policies", err)
 	}
 	if c.pool, err = netip.ParsePrefix(*pool); err == nil {
 		c.pool = c.pool.Masked()

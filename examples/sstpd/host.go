@@ -34,6 +34,15 @@ func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
 	return dev, nil
 }
 
+// routes is where packets to clients go. The system, too, learns the way to what a session has beside its address in the
+// pool: the networks of a client that is a router, an address of RADIUS.
+func routes(host tunnel.PacketIO) tunnel.RouteTable {
+	if dev, ok := host.(*tun.Device); ok {
+		return dev.Routes(new(tunnel.Table))
+	}
+	return new(tunnel.Table)
+}
+
 // forward dials from here what a client of the stack connects to, or pings.
 func (s *server) forward(ctx context.Context, network string, src, dst netip.AddrPort) (c net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

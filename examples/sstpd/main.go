@@ -35,9 +35,14 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	log := cli.Logger(stderr, c.verbose)
-	s := &server{config: c, log: log}
+	s := &server{config: c, log: log, sessions: new(ppp.Sessions)}
 	if err := s.load(); err != nil {
 		return err
+	}
+	if s.aaa != nil {
+		if err := s.aaa.listen(c.radius.coa); err != nil {
+			return err
+		}
 	}
 	host, err := s.openHost(ctx)
 	if err != nil {
@@ -57,6 +62,9 @@ type server struct {
 	log  *slog.Logger
 	cert atomic.Pointer[tls.Certificate]
 	who  who
+	aaa  *aaa // of -radius; nil without
+
+	sessions *ppp.Sessions // those that are open
 }
 
 // load reads certificate and users; what is wrong leaves both as they were.
@@ -76,7 +84,7 @@ func (s *server) load() error {
 		s.log.Info("made a certificate: clients can trust it by its fingerprint", "fingerprint", cli.Fingerprint(cert.Certificate[0]))
 	}
 	if s.who == nil {
-		s.who, err = s.openWho()
+		err = s.openWho()
 	} else {
 		err = s.who.reload()
 	}
@@ -100,13 +108,21 @@ func selfSigned(listen string) (*tls.Certificate, error) {
 
 // serve runs until ctx ends or something fails, and closes host and l.
 func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
-	rt := &tunnel.Router{Uplink: host, Routes: new(tunnel.Table), Logger: s.log}
-	failed := make(chan error, 2)
+	rt := &tunnel.Router{Uplink: host, Routes: routes(host), Logger: s.log}
+	failed := make(chan error, 4)
 	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the sessions
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer closeHost()
 	wg.Go(func() { failed <- rt.Serve(hosting, host) })
+	if s.aaa != nil {
+		accounting, stop := context.WithCancel(ctx)
+		defer stop()
+		wg.Go(func() { failed <- s.aaa.account(accounting) })
+		if s.aaa.coa != nil {
+			wg.Go(func() { failed <- s.aaa.answer(accounting) })
+		}
+	}
 
 	if len(s.proxies) > 0 {
 		l = proxyListener{l, s.proxies}
@@ -150,13 +166,10 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 	return &sstp.Server{
 		TLSConfig: tc,
 		PPP: &ppp.Config{
-			// What is not EAP goes to Next as it is.
-			Authenticator: &eap.Authenticator{
-				Methods: []eap.Method{&eap.MSCHAPv2{}},
-				Next:    s.who,
-			},
-			Auth: s.auth,
-			Addr: s.addr,
+			Authenticator: s.authenticator(),
+			Auth:          s.auth,
+			Sessions:      s.sessions,
+			Addr:          s.addr,
 			Pool: &ppp.Pool{
 				Prefixes: []netip.Prefix{s.pool},
 				Exclude:  []netip.Prefix{netip.PrefixFrom(s.addr, 32)},
@@ -165,9 +178,23 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 			MTU:    s.mtu,
 			Logger: s.log,
 		},
-		Handler: func(ctx context.Context, c *ppp.Conn) error { return rt.ServeLink(ctx, c) },
-		Logger:  s.log, // one line for each session's start and end
+		Handler: func(ctx context.Context, c *ppp.Conn) error {
+			if s.aaa != nil {
+				s.aaa.acct.Start(c)
+			}
+			return rt.ServeLink(ctx, c)
+		},
+		Logger: s.log, // one line for each session's start and end
 	}
+}
+
+// authenticator is who answers logins. EAP is spoken here, or passed through to RADIUS.
+func (s *server) authenticator() ppp.Authenticator {
+	if s.aaa != nil {
+		return s.who
+	}
+	// What is not EAP goes to Next as it is.
+	return &eap.Authenticator{Methods: []eap.Method{&eap.MSCHAPv2{}}, Next: s.who}
 }
 
 // hangups reads certificate and users again at each SIGHUP, until the func it returns is called.
@@ -180,7 +207,11 @@ func (s *server) hangups() (stop func()) {
 				s.log.Error("reload failed: what was read before stays", "why", err)
 				continue
 			}
-			s.log.Info("reloaded", "users", s.who.count(), "fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
+			log := s.log
+			if n := s.who.count(); n >= 0 {
+				log = log.With("users", n)
+			}
+			log.Info("reloaded", "fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
 		}
 	}()
 	return func() { signal.Stop(c); close(c) }

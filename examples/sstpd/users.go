@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/dialway/dialway/examples/internal/policies"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/ppp/access"
 )
@@ -64,11 +65,11 @@ func (u users) password(_ context.Context, name string) (ppp.Secret, error) {
 	return "", ppp.ErrNoUser
 }
 
-// who answers logins: the lines of -users, or the accounts of -accounts.
+// who answers logins: the lines of -users, the accounts of -accounts, the servers of -radius.
 type who interface {
 	ppp.Authenticator
 	reload() error
-	count() int
+	count() int // negative: nobody knows
 }
 
 // A userList is -users.
@@ -107,12 +108,57 @@ func (f *accountsFile) count() (n int) {
 	return n
 }
 
-// openWho opens the file that the command line names.
-func (c *config) openWho() (who, error) {
-	if c.accounts != "" {
-		file, err := access.OpenFile(c.accounts)
-		return &accountsFile{access.Accounts{Store: file}, file}, err
+// openWho opens what the command line names.
+func (s *server) openWho() error {
+	var w who
+	var err error
+	var p *policed
+	if s.policies != "" {
+		p = &policed{file: s.policies}
 	}
-	f := &userList{file: c.users}
-	return f, f.reload()
+	switch {
+	case s.accounts != "":
+		var file *access.File
+		file, err = access.OpenFile(s.accounts)
+		w = &accountsFile{access.Accounts{Store: file}, file}
+	case s.users != "":
+		w = &userList{file: s.users}
+		err = w.reload()
+	default:
+		var filter func(string) (func([]byte) bool, error)
+		if p != nil {
+			filter = p.Filter
+		}
+		s.aaa = newAAA(&s.radius, s.sessions, filter, s.log)
+		w, err = s.aaa, s.aaa.reload()
+	}
+	if err == nil && p != nil {
+		p.Next, p.who = w, w
+		w, err = p, p.reload()
+	}
+	if err == nil {
+		s.who = w
+	}
+	return err
 }
+
+// A policed is what decides about whom another has let in: -policies.
+type policed struct {
+	policies.Policies
+	who  who
+	file string
+}
+
+// reload takes both or, where one is wrong, neither.
+func (p *policed) reload() error {
+	set, err := policies.Read(p.file)
+	if err == nil {
+		err = p.who.reload()
+	}
+	if err == nil {
+		p.Use(set)
+	}
+	return err
+}
+
+func (p *policed) count() int { return p.who.count() }

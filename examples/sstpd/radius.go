@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/radius"
+)
+
+// A radiusConfig is what the flags about RADIUS say.
+type radiusConfig struct {
+	targets             []radius.Target // none: no RADIUS
+	secret              radius.Secret
+	coa, spool          string
+	interim             time.Duration
+	trustName, unsigned bool
+
+	servers, secretFile string
+}
+
+func (c *radiusConfig) register(fs *flag.FlagSet) {
+	fs.StringVar(&c.servers, "radius", "", "`HOST[:PORT],...` of RADIUS servers in the place of -users, with accounting at the port behind PORT; without a port 1812 and 1813")
+	fs.StringVar(&c.secretFile, "radius-secret-file", "", "`FILE` whose first line is the secret shared with them; not readable by others")
+	fs.StringVar(&c.coa, "coa", "", "`ADDRESS` such as :3799 where those servers may disconnect sessions and change their limits")
+	fs.StringVar(&c.spool, "radius-spool", "", "`DIR` that keeps accounting records while no server takes them; without, memory does")
+	fs.DurationVar(&c.interim, "radius-interim", 10*time.Minute, "`TIME` between a session's accounting updates where RADIUS does not say; 0 sends none")
+	fs.BoolVar(&c.trustName, "radius-trust-name", false, "take the User-Name of an Access-Accept for EAP as proved: only where the servers do not repeat there what the client claims")
+	fs.BoolVar(&c.unsigned, "radius-unsigned", false, "take replies without Message-Authenticator from servers that are too old for it: they can be forged (CVE-2024-3596)")
+}
+
+// check completes c, and says what does not go together.
+func (c *radiusConfig) check(fs *flag.FlagSet, p *cli.Problems) {
+	if c.servers == "" {
+		fs.Visit(func(f *flag.Flag) {
+			if f.Name == "coa" || strings.HasPrefix(f.Name, "radius-") {
+				p.Add("-"+f.Name, errors.New("means nothing without -radius"))
+			}
+		})
+		return
+	}
+	if c.secretFile == "" {
+		p.Add("-radius-secret-file", errors.New("missing: -radius needs it"))
+	} else {
+		var err error
+		c.secret, err = readSecret(c.secretFile)
+		p.Add("-radius-secret-file", err)
+	}
+	for _, s := range strings.Split(c.servers, ",") {
+		t, err := c.target(s)
+		p.Add("-radius", err)
+		c.targets = append(c.targets, t)
+	}
+	if c.coa != "" {
+		_, _, err := net.SplitHostPort(c.coa)
+		p.Add("-coa", err)
+	}
+	if c.interim != 0 && c.interim < time.Second {
+		p.Add("-radius-interim", fmt.Errorf("%v is less than a second", c.interim))
+	}
+	if c.spool != "" {
+		p.Add("-radius-spool", os.MkdirAll(c.spool, 0o700))
+	}
+}
+
+// target reads HOST or HOST:PORT.
+func (c *radiusConfig) target(s string) (t radius.Target, err error) {
+	t = radius.Target{Secret: c.secret, TrustUserName: c.trustName, Unsigned: c.unsigned}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		host, port = strings.Trim(s, "[]"), "1812"
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if host == "" || strings.ContainsAny(host, " /") || err != nil || n == 0 || n == 65535 {
+		return t, fmt.Errorf("%q is no server such as 10.0.0.5, radius.example.com:1812 or [2001:db8::5]:1812", s)
+	}
+	t.Addr, t.Acct = net.JoinHostPort(host, port), net.JoinHostPort(host, strconv.FormatUint(n+1, 10))
+	return t, nil
+}
+
+// readSecret reads the first line of a file that only its owner may read.
+func readSecret(file string) (radius.Secret, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s is mode %04o: it holds a secret, make it 0600", file, info.Mode().Perm())
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", fmt.Errorf("%s has no first line", file)
+	}
+	return radius.Secret(line), nil
+}
+
+// An aaa is the RADIUS side of a server: who answers logins, and what follows each session.
+type aaa struct {
+	client  *radius.Client
+	acct    *radius.Accounting
+	dynamic *radius.Dynamic
+	coa     net.PacketConn // nil: no -coa
+	hosts   []string
+	from    atomic.Pointer[map[netip.Addr]bool] // the addresses of hosts
+	log     *slog.Logger
+}
+
+// newAAA makes what the flags say. filter resolves the names of filters; nil refuses every one.
+func newAAA(c *radiusConfig, sessions *ppp.Sessions, filter func(string) (func([]byte) bool, error), log *slog.Logger) *aaa {
+	a := &aaa{client: &radius.Client{Targets: c.targets, Filter: filter, Logger: log}, log: log}
+	a.acct = &radius.Accounting{Client: a.client, Interim: c.interim, Spool: c.spool, Logger: log}
+	for _, t := range c.targets {
+		host, _, _ := net.SplitHostPort(t.Addr)
+		a.hosts = append(a.hosts, host)
+	}
+	a.dynamic = &radius.Dynamic{
+		Sessions: sessions, Filter: filter, Logger: log,
+		Clients: func(from netip.Addr) (radius.Secret, bool) { return c.secret, (*a.from.Load())[from.Unmap()] },
+	}
+	a.from.Store(&map[netip.Addr]bool{})
+	return a
+}
+
+// reload looks the servers' addresses up again, from which -coa takes requests. A name that cannot be looked up is told.
+func (a *aaa) reload() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	from := make(map[netip.Addr]bool)
+	for _, host := range a.hosts {
+		list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		if err != nil {
+			a.log.Warn("a RADIUS server's name has no address: its requests to -coa are dropped", "server", host, "why", err)
+		}
+		for _, addr := range list {
+			from[addr.Unmap()] = true
+		}
+	}
+	a.from.Store(&from)
+	return nil
+}
+
+// count is of no use: the servers have the accounts.
+func (a *aaa) count() int { return -1 }
+
+// Authenticate is ppp.Authenticator's.
+func (a *aaa) Authenticate(ctx context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {
+	return a.client.Authenticate(ctx, req)
+}
+
+// listen opens -coa.
+func (a *aaa) listen(addr string) (err error) {
+	if addr != "" {
+		a.coa, err = net.ListenPacket("udp", addr)
+	}
+	return err
+}
+
+// account reports sessions until ctx has ended and so have they. It never returns nil.
+func (a *aaa) account(ctx context.Context) error {
+	defer a.client.Close()
+	return a.acct.Serve(ctx)
+}
+
+// answer answers -coa until ctx ends. It never returns nil.
+func (a *aaa) answer(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { a.dynamic.Close() })()
+	return fmt.Errorf("-coa: %w", a.dynamic.Serve(a.coa))
+}
