@@ -34,11 +34,12 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 		return true
 	}
 	g := c.grant.Load()
+	var claimed netip.Addr
 	if g != nil && g.Addr.Is4() {
-		s.done, s.addr = true, g.Addr
-		return false
+		claimed, s.addr = g.Addr, g.Addr
 	}
-	if c.cfg.Pool == nil {
+	claimer, ok := c.cfg.Pool.(AddrClaimer)
+	if c.cfg.Pool == nil || claimed.IsValid() && !ok {
 		s.done = true
 		return false
 	}
@@ -53,7 +54,11 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
 	c.goBeside(c.work, func(ctx context.Context) {
 		a := new(assignment)
-		a.got, a.err = getAddress(ctx, pool, name, user, own)
+		if claimed.IsValid() {
+			a.got, a.err = claimer.Claim(ctx, name, user, claimed)
+		} else {
+			a.got, a.err = getAddress(ctx, pool, name, user, own)
+		}
 		c.pooled.Store(a)
 	})
 	return true
@@ -98,8 +103,11 @@ func (c *Conn) assigned(now time.Time, a *assignment) {
 		for _, p := range a.got {
 			if p.Addr().Is4() {
 				s.addr = p.Addr()
-			} else {
-				s.six = append(s.six, p)
+				continue
+			}
+			s.six = append(s.six, p)
+			if p.IsSingleIP() {
+				c.ipv6cp.assign(p.Addr(), now)
 			}
 		}
 	} else if c.phase < phaseTerminate {
@@ -108,6 +116,7 @@ func (c *Conn) assigned(now time.Time, a *assignment) {
 		return
 	}
 	c.ipcp.recheck(now)
+	c.ipv6cp.recheck(now)
 	c.checkOpen(now)
 }
 

@@ -16,6 +16,7 @@ type ipv6cp struct {
 	id     [8]byte // this end's
 	noID   bool
 	peerID [8]byte
+	given  [8]byte // what peerID has to be, since the pool's address says so; zero: what the peer likes
 }
 
 func (n *ipv6cp) init(c *Conn) {
@@ -42,6 +43,25 @@ func (n *ipv6cp) request(b []byte) []byte {
 	return appendOption(b, optInterfaceID, n.id[:])
 }
 
+// assign makes the peer take the interface identifier of an address.
+func (n *ipv6cp) assign(a netip.Addr, now time.Time) {
+	b := a.As16()
+	n.given = [8]byte(b[8:])
+	if n.opened() && n.peerID != n.given {
+		n.fail(now, n.otherID(n.peerID))
+	}
+}
+
+func (n *ipv6cp) otherID(id [8]byte) error {
+	return &NegotiationError{
+		Phase: "IPV6CP", Remote: true, Ours: "the interface identifier of " + linkLocal(n.given).String(), Theirs: linkLocal(id).String(),
+		Hint: "the address is of a /64 that sessions share: give a far side that insists on its own identifier a /64 of its own",
+	}
+}
+
+// wait: a pool that shares a /64 has yet to say which identifier the peer gets.
+func (n *ipv6cp) wait([]byte) bool { return n.c.addr.asking && sharesPrefix(n.c.cfg.Pool) }
+
 func (n *ipv6cp) check(list []byte, a *answer) {
 	n.peerID = [8]byte{}
 	for o := range a.options(list) {
@@ -50,6 +70,10 @@ func (n *ipv6cp) check(list []byte, a *answer) {
 			continue
 		}
 		switch id := [8]byte(o.val); {
+		case n.given != [8]byte{} && id != n.given && a.noNak:
+			a.refuse = n.otherID(id)
+		case n.given != [8]byte{} && id != n.given:
+			a.nak(o, n.given[:])
 		case id == [8]byte{} && n.noID:
 			a.reject(o) // both have none
 		case id == [8]byte{} || id == n.id:

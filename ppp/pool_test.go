@@ -229,7 +229,7 @@ func TestPoolFile(t *testing.T) {
 	if n := p.Free(); n != 14 {
 		t.Errorf("%d free after a restart", n)
 	}
-	if got := get(t, p, "eve"); slices.Equal(got, had["alice"]) || got[0].String() != "10.0.0.6/32" {
+	if got := get(t, p, "eve"); slices.Equal(got, had["alice"]) || got[0].String() != "10.0.0.7/32" {
 		t.Errorf("eve: %v", got)
 	}
 	slices.Reverse(users)
@@ -388,14 +388,15 @@ func FuzzPool(f *testing.F) {
 
 func FuzzPoolLine(f *testing.F) {
 	f.Add("10.0.0.1/32 \"alice\"\n")
+	f.Add("10.0.0.1/32 \"\" +\n")
 	f.Add("2001:db8::/64 \"\\xff\"\n")
 	f.Fuzz(func(t *testing.T, line string) {
-		a, user, ok := parsePoolLine(line)
+		a, user, used, ok := parsePoolLine(line)
 		if !ok {
 			return
 		}
-		b, again, ok := parsePoolLine(string(appendPoolLine(nil, a, user)))
-		if !ok || a != b || user != again {
+		b, again, still, ok := parsePoolLine(string(appendPoolLine(nil, a, user, used)))
+		if !ok || a != b || user != again || used != still {
 			t.Fatalf("%v %q came back as %v %q, %v", a, user, b, again, ok)
 		}
 	})

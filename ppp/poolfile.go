@@ -2,36 +2,57 @@ package ppp
 
 import (
 	"bufio"
-	"bytes"
+	"container/list"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// A poolFile remembers who had which address: one line for each, "10.8.0.7/32 \"alice\"", the latest last. A line is
-// appended when an address gets another user; when most lines are outdated, the file is written anew beside the old one
-// and takes its place. A line that is not whole, as after a crash, is skipped.
+// A poolFile remembers who had which address, and whether he has it: one line for each change, the latest last. " +" says
+// that the address was given, none that it came back.
+//
+//	10.8.0.7/32 "alice" +
+//	10.8.0.7/32 "alice"
+//
+// A change is a line appended by one write: a process that is killed loses none. When most lines are outdated the file is
+// written anew beside the old one, synced, and takes its place. A line that is not whole, as after a crash of the machine,
+// is skipped; then there is no session either that could have had the address. A process that finds another file in the
+// place of its own has a successor, and writes no more.
 type poolFile struct {
-	lines int
-	stale bool // an append failed: the next one writes the file anew
-	named map[netip.Prefix]string
+	lines   int
+	stale   bool // an append failed: the next one writes the file anew
+	taken   bool
+	info    os.FileInfo
+	unsaved uint64
 }
 
-// maxPoolFile bounds what is read: more than maxFree addresses of both families with names that are not absurd.
-const maxPoolFile = 16 << 20
+const (
+	maxPoolFile    = 256 << 20 // bytes that are read: many times what is ever written
+	maxPoolLine    = 4 << 10   // a name of maxPoolUser bytes, each of them escaped, fits
+	maxPoolRecords = 1 << 19   // addresses that are remembered while the file is read
+	restartRest    = 30 * time.Second
+)
+
+// A poolRecord is what a file says of an address.
+type poolRecord struct {
+	addr netip.Prefix
+	user string
+	used bool
+	line int // the last that says so
+}
 
 // load reads the file and writes it anew, so that one that cannot be written is known at once.
 func (f *poolFile) load(p *Pool) error {
 	if p.File == "" {
 		return nil
 	}
-	f.named = make(map[netip.Prefix]string)
 	file, err := os.Open(p.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.rewrite(p)
@@ -40,66 +61,115 @@ func (f *poolFile) load(p *Pool) error {
 		return fmt.Errorf("ppp: address pool: %w", err)
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxPoolFile))
+	if fi, err := file.Stat(); err == nil && fi.Size() > maxPoolFile {
+		return fmt.Errorf("ppp: address pool: %s has %d bytes, and is no state file of a pool (remove it to go on without)", p.File, fi.Size())
+	}
+	records, err := readPool(io.LimitReader(file, maxPoolFile))
 	if err != nil {
 		return fmt.Errorf("ppp: address pool: %w", err)
 	}
-	// The latest line of an address counts; order is the order of use.
-	var order []netip.Prefix
-	for line := range bytes.Lines(b) {
-		a, user, ok := parsePoolLine(string(line))
-		if !ok {
-			continue
+	// Whoever was connected when the last process ended may still be, for the moments that it takes to end.
+	until := time.Now().Add(max(restartRest-p.Rest, 0))
+	for _, r := range records {
+		for _, l := range p.kinds() {
+			if r.used {
+				l.restore(r.addr, r.user, until)
+			} else {
+				l.restore(r.addr, r.user, time.Time{})
+			}
 		}
-		if f.named[a] == "" {
-			order = append(order, a)
-		}
-		f.named[a] = user
-	}
-	for _, a := range order {
-		p.give(a, f.named[a])
 	}
 	return f.rewrite(p)
 }
 
+// readPool returns what the lines say in the end, the latest last.
+func readPool(from io.Reader) ([]poolRecord, error) {
+	records := make(map[netip.Prefix]poolRecord)
+	r := bufio.NewReaderSize(from, maxPoolLine)
+	for n := 0; ; n++ {
+		line, err := r.ReadSlice('\n')
+		whole := true
+		for errors.Is(err, bufio.ErrBufferFull) { // nobody's line
+			whole = false
+			_, err = r.ReadSlice('\n')
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if a, user, used, ok := parsePoolLine(string(line)); ok && whole {
+			_, known := records[a]
+			switch {
+			case user == "" && !used:
+				delete(records, a) // nobody had it
+			case known || len(records) < maxPoolRecords:
+				records[a] = poolRecord{a, user, used, n}
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	list := make([]poolRecord, 0, len(records))
+	for _, r := range records {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b poolRecord) int { return a.line - b.line })
+	return list, nil
+}
+
 // parsePoolLine reads a line that ends; the user is a key of poolUser.
-func parsePoolLine(line string) (a netip.Prefix, user string, ok bool) {
+func parsePoolLine(line string) (a netip.Prefix, user string, used, ok bool) {
 	line, whole := strings.CutSuffix(line, "\n")
+	line, used = strings.CutSuffix(line, " +")
 	addr, quoted, _ := strings.Cut(line, " ")
 	a, err := netip.ParsePrefix(addr)
 	if err != nil || !whole {
-		return a, "", false
+		return a, "", false, false
 	}
 	user, err = strconv.Unquote(quoted)
-	user = poolUser(user)
-	return a, user, err == nil && user != ""
+	return a, poolUser(user), used, err == nil
 }
 
-func appendPoolLine(b []byte, a netip.Prefix, user string) []byte {
+func appendPoolLine(b []byte, a netip.Prefix, user string, used bool) []byte {
 	b = append(a.AppendTo(b), ' ')
-	return append(strconv.AppendQuoteToASCII(b, user), '\n')
+	b = strconv.AppendQuoteToASCII(b, user)
+	if used {
+		b = append(b, " +"...)
+	}
+	return append(b, '\n')
 }
 
-// note remembers what user was given. That it cannot be written does not refuse a session: the address is good, and the
-// next note tries again.
-func (f *poolFile) note(p *Pool, user string, list []netip.Prefix) {
-	if p.File == "" || user == "" {
+// note remembers what was given or came back. That it cannot be written does not refuse a session: the address is good,
+// and the next note tries again.
+func (f *poolFile) note(p *Pool, list []*poolEntry, used bool) {
+	if p.File == "" || f.taken {
 		return
 	}
 	var b []byte
-	for _, a := range list {
-		if f.named[a] != user {
-			f.named[a] = user
-			b = appendPoolLine(b, a, user)
+	for _, e := range list {
+		if !e.fixed { // nobody else gets it anyway
+			b = appendPoolLine(b, e.prefix(), e.user, used)
 			f.lines++
 		}
 	}
+	if b == nil {
+		return
+	}
+	known := 0
+	for _, l := range p.kinds() {
+		known += len(l.entries)
+	}
+	fi, err := os.Stat(p.File)
 	switch {
-	case b == nil && !f.stale:
-	case f.stale || f.lines > 2*len(f.named)+1024:
-		f.stale = f.rewrite(p) != nil
+	case err == nil && f.info != nil && !os.SameFile(fi, f.info):
+		f.taken, err = true, fs.ErrExist
+	case err != nil || f.stale || f.lines > 2*known+1024:
+		err = f.rewrite(p)
 	default:
-		f.stale = appendFile(p.File, b) != nil
+		err = appendFile(p.File, b)
+	}
+	if f.stale = err != nil; f.stale {
+		f.unsaved++
 	}
 }
 
@@ -115,44 +185,63 @@ func appendFile(name string, b []byte) error {
 // rewrite replaces the file by what the pool knows, those who are connected last. Who may read it sees who uses the
 // service: it is its owner's alone.
 func (f *poolFile) rewrite(p *Pool) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(p.File), filepath.Base(p.File)+".*") // mode 0600
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("ppp: address pool: %w", err)
+		}
+	}()
+	tmp := p.File + ".new" // one name, so that what a crash leaves is not left many times
+	os.Remove(tmp)
+	file, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("ppp: address pool: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(file.Name())
-			err = fmt.Errorf("ppp: address pool: %w", err)
+			os.Remove(tmp)
 		}
 	}()
 	w := bufio.NewWriter(file)
 	f.lines = 0
-	named := make(map[netip.Prefix]string)
+	f.write(w, p)
+	info, serr := file.Stat()
+	if err = errors.Join(w.Flush(), file.Sync(), serr, file.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp, p.File); err != nil {
+		return err
+	}
+	f.info = info
+	return nil
+}
+
+// write writes all that is known; an error stays in w.
+func (f *poolFile) write(w *bufio.Writer, p *Pool) {
+	now := time.Now()
 	var line []byte
-	write := func(e *poolEntry) {
-		if e.user != "" {
-			named[e.prefix()] = e.user
-			line = appendPoolLine(line[:0], e.prefix(), e.user)
-			w.Write(line) // an error stays in w
+	put := func(e *poolEntry) {
+		if used := e.users > 0 || now.Before(e.since); !e.fixed && (used || e.user != "") {
+			line = appendPoolLine(line[:0], e.prefix(), e.user, used)
+			w.Write(line)
 			f.lines++
 		}
 	}
-	for _, l := range []*lruPool{&p.v4, &p.v6} {
-		if l.total == 0 {
+	each := func(x *list.List) {
+		for x := x.Front(); x != nil; x = x.Next() {
+			put(x.Value.(*poolEntry))
+		}
+	}
+	for _, l := range p.kinds() {
+		if l.entries == nil {
 			continue
 		}
-		for x := l.free.Front(); x != nil; x = x.Next() {
-			write(x.Value.(*poolEntry))
+		for _, x := range l.lists() {
+			each(x)
 		}
 		for _, e := range l.entries {
-			if e.used {
-				write(e)
+			if e.users > 0 {
+				put(e)
 			}
 		}
 	}
-	f.named = named
-	if err = errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), p.File)
 }
