@@ -12,7 +12,8 @@
 //     routers of two sites.
 //   - [github.com/dialway/dialway/ppp/access], [github.com/dialway/dialway/ppp/eap] and
 //     [github.com/dialway/dialway/radius] are Authenticators: accounts and policies, EAP, RADIUS.
-//   - [github.com/dialway/dialway/dhcpinform] tells clients what IPCP cannot say.
+//   - [github.com/dialway/dialway/dhcpinform] tells clients what IPCP cannot say;
+//     [github.com/dialway/dialway/tunnel/register] makes their names known.
 //
 // A whole server:
 //
