@@ -57,6 +57,7 @@ type batchConn interface {
 	TryRead(b []byte) (n int, err error)    // 0, nil: nothing is here
 	TryWrite(b []byte) error                // takes all, sends what it can
 	Backlog() int                           // what was taken and not sent
+	Slow() bool                             // a large TryWrite would delay what comes after it
 	WaitWrite(patience time.Duration) error // until the backlog is sent and more would be
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dialway/dialway/internal/memnet"
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
 // A line is a slow connection: what the near end writes is taken at a rate, from a short queue as the kernel's is with
@@ -242,6 +243,50 @@ func TestRateDelays(t *testing.T) {
 			t.Errorf("without a rate: %v", d)
 		}
 		near.Close()
+		far.Close()
+		far.ReadFrames()
+		wantBuffersBack(t)
+	})
+}
+
+// A slowConn says that its line is slow.
+type slowConn struct{ *tlsconn.Plain }
+
+func (slowConn) Slow() bool { return true }
+
+// TestSlowLineGetsLittleAtOnce: what is encrypted can be neither dropped nor overtaken, so on a slow line a large batch
+// waits as packets, though the connection would take it.
+func TestSlowLineGetsLittleAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memPair(1 << 20)
+		s := NewStream(slowConn{tlsconn.NewPlain(a)}, lengthFraming{})
+		batch := make([][]byte, 46)
+		for i := range batch {
+			batch[i] = udp(1, uint32(i), 1400)
+		}
+		s.mu.Lock()
+		n, err := s.sendFrames(ipv4Header[:], batch, 0)
+		s.mu.Unlock()
+		if n != 2 || err != nil {
+			t.Errorf("%d packets at once, %v", n, err)
+		}
+		if n, err = s.WriteFrames(ipv4Header[:], batch[n:], 0); n != 44 || err != nil {
+			t.Errorf("%d taken, %v", n, err)
+		}
+		far := NewStream(b, lengthFraming{})
+		for want := uint32(0); want < 46; {
+			frames, err := far.ReadFrames()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range frames {
+				if n := binary.BigEndian.Uint32(f[headerLen+28:]); n != want {
+					t.Fatalf("%d comes instead of %d", n, want)
+				}
+				want++
+			}
+		}
+		s.Close()
 		far.Close()
 		far.ReadFrames()
 		wantBuffersBack(t)

@@ -32,7 +32,10 @@ func (s *Stream) WriteFrames(header []byte, bufs [][]byte, offset int) (n int, e
 func (s *Stream) sendFrames(header []byte, bufs [][]byte, offset int) (n int, err error) {
 	stage := stageBuffers.Get()
 	defer stage.Free()
-	room := len(stage.B) - s.framing.MaxFrame()
+	room, slow := len(stage.B)-s.framing.MaxFrame(), s.conn.Slow()
+	if slow {
+		room = minDrain / 2 // nothing waits, so an echo or an acknowledgement still goes at once
+	}
 	for n < len(bufs) && s.conn.Backlog() == 0 {
 		b, i := stage.B[:0], n
 		for ; i < len(bufs) && (len(b) <= room || i == n); i++ {
@@ -41,7 +44,9 @@ func (s *Stream) sendFrames(header []byte, bufs [][]byte, offset int) (n int, er
 		if err = s.conn.TryWrite(b); err != nil {
 			return n, s.failLocked(err)
 		}
-		n = i
+		if n = i; slow {
+			break
+		}
 	}
 	if s.conn.Backlog() > 0 {
 		s.start()

@@ -28,6 +28,7 @@ type Dialer struct {
 	NegotiationTimeout time.Duration                                                     // [MS-SSTP] 3.2.2.1, authentication included; 0 means 1 minute
 	Hello              time.Duration                                                     // silence before an Echo Request; 0 means 1 minute
 	SHA1               bool                                                              // binds also to servers that offer SHA-1 only
+	Congestion         string                                                            // congestion control of the session's TCP, see Server; "" means the system's
 	Logger             *slog.Logger                                                      // nil is silent
 }
 
@@ -121,6 +122,9 @@ func (d *dial) preface(ctx context.Context) (fc *conn, err error) {
 
 // startTLS runs the TLS handshake.
 func (d *dial) startTLS() error {
+	if err := tlsconn.SetCongestion(d.nc, d.Congestion); err != nil {
+		return fmt.Errorf("sstp: Dialer.Congestion: %w", err)
+	}
 	d.tls = tlsconn.Client(d.nc, clientTLS(d.TLSConfig, d.Pins, d.host))
 	if err := d.tls.HandshakeContext(context.Background()); err != nil { // preface ends it when its own ctx does
 		return err

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/dialway/dialway/internal/tlsconn"
 	"github.com/dialway/dialway/ppp"
 )
 
@@ -56,6 +58,12 @@ type Server struct {
 	MaxPending         int           // sessions in the making; 0 means 1024
 	MaxPendingPerIP    int           // by IPv4 address or IPv6 /64; 0 means 16
 
+	// Congestion is the congestion control of the sessions' TCP, by its name in the system ("cubic", "bbr"): Linux alone
+	// knows it. It decides how much the tunnel's own TCP queues at the narrowest place of the way, and how loss slows it
+	// down: with "bbr" both are small. With the others that queue is bounded by what is measured while packets wait. ""
+	// leaves the system's choice.
+	Congestion string
+
 	BaseContext func(net.Listener) context.Context // nil means Background
 	Logger      *slog.Logger                       // nil is silent
 
@@ -96,6 +104,9 @@ func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if err := s.check(); err != nil {
 		return err
+	}
+	if err := tlsconn.SetCongestion(l, s.Congestion); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("sstp: Server.Congestion: %w", err)
 	}
 	if !s.listening(&l) {
 		return ErrServerClosed

@@ -139,6 +139,9 @@ func (x *session) locate() error {
 // startTLS runs the TLS handshake. What agreed on another protocol than HTTP/1.1 is not SSTP's.
 func (x *session) startTLS() error {
 	x.conn = x.nc
+	if err := tlsconn.SetCongestion(x.nc, x.server.Congestion); err != nil {
+		x.server.logger().Warn("sstp: Server.Congestion is not in force", "remote", x.call.Remote, "error", err)
+	}
 	if x.server.TLSConfig == nil {
 		return nil
 	}

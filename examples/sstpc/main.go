@@ -45,6 +45,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.tun, "tun", "sstp1", "`NAME` of the TUN device")
 	fs.Var(&c.routes, "route", "`PREFIX` to route through the tunnel; may be given several times")
 	fs.BoolVar(&c.defaultRoute, "default-route", false, "route everything through the tunnel")
+	congestion := fs.String("congestion", "", "congestion control of the session's TCP, by `NAME`: cubic, bbr; none means the system's")
 	fs.BoolVar(&c.again, "reconnect", false, "dial again when the session ends, unless the server refuses the password")
 	if err := cli.Parse(fs, args); err != nil {
 		return nil, err
@@ -52,6 +53,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	c.log = cli.Logger(stderr, c.client.Verbose)
 	var p cli.Problems
 	c.dialer = c.client.Dialer(&p, c.log)
+	c.dialer.Congestion = *congestion
 	if c.tun == "" || len(c.tun) > 15 {
 		p.Add("-tun", fmt.Errorf("%q is no name of a device (1 to 15 bytes)", c.tun))
 	}

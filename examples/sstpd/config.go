@@ -38,6 +38,7 @@ type config struct {
 	mtu                         int
 	proxies                     cli.Prefixes
 	eap, legacyTLS, verbose     bool
+	congestion                  string
 }
 
 // parse reads the command line and tells everything that is wrong with it.
@@ -57,6 +58,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
 	fs.BoolVar(&c.eap, "eap", false, "also EAP, which is asked for first: EAP-MSCHAPv2 with the passwords of -users or -accounts, or what the servers of -radius speak")
 	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
+	fs.StringVar(&c.congestion, "congestion", "", "congestion control of the sessions' TCP, by `NAME`: cubic, bbr; none means the system's")
 	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
 	fs.StringVar(&c.web, "web", "", "`DIR` to show to web browsers on the same port")
 	fs.BoolVar(&c.legacyTLS, "legacy-tls", false, "also TLS 1.0 and 1.1 and cipher suites with CBC, for clients that have nothing better")

@@ -178,6 +178,7 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 			MTU:    s.mtu,
 			Logger: s.log,
 		},
+		Congestion: s.congestion,
 		Handler: func(ctx context.Context, c *ppp.Conn) error {
 			if s.aaa != nil {
 				s.aaa.acct.Start(c)

@@ -148,6 +148,7 @@ func (s *sock) waitWrite(patience time.Duration) error {
 	if s.write == nil {
 		return s.writeWaiting(patience)
 	}
+	s.observe()
 	for began, moved := false, int64(0); ; {
 		s.mu.Lock()
 		err := s.werr
@@ -225,4 +226,17 @@ func (s *sock) fail(err error) error {
 	}
 	s.failed(err)
 	return s.werr
+}
+
+// observe watches the rate, while there is a backlog.
+func (s *sock) observe() {
+	if !s.paced {
+		s.paced, s.pace = true, newPacer(s.Stream)
+	}
+	if s.pace == nil {
+		return
+	}
+	if rate := s.pace.observe(time.Now()); rate > 0 {
+		s.slow.Store(rate < slowRate)
+	}
 }

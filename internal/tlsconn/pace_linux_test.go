@@ -1,0 +1,104 @@
+package tlsconn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcpPair is two ends of a TCP connection.
+func tcpPair(t *testing.T) (a, b *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); d.Close() })
+	return c.(*net.TCPConn), d.(*net.TCPConn)
+}
+
+func socketOption(t *testing.T, c *net.TCPConn, level, option int) (n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) { n, err = unix.GetsockoptInt(int(fd), level, option) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	return n
+}
+
+// TestPacedSocket: the bound is the kernel's, is taken back, and what is acknowledged is counted.
+func TestPacedSocket(t *testing.T) {
+	a, b := tcpPair(t)
+	p := newPacer(a)
+	if p == nil {
+		t.Skip("needs SO_BUF_LOCK, of Linux 5.16")
+	}
+	before, _ := p.sock.path()
+	if _, err := a.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(b, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	after, ok := p.sock.path()
+	for i := 0; ok && after.acked-before.acked < 1000 && i < 1000; i++ { // the acknowledgement may be on its way
+		time.Sleep(time.Millisecond)
+		after, ok = p.sock.path()
+	}
+	if !ok || after.acked-before.acked != 1000 || after.rtt <= 0 || after.minRTT <= 0 || after.minRTT > after.rtt {
+		t.Errorf("%+v, then %+v", before, after)
+	}
+	if !p.sock.limit(paceMin) {
+		t.Fatal("no bound of 12 KiB")
+	}
+	if n := socketOption(t, a, unix.SOL_SOCKET, unix.SO_SNDBUF); n != 2*paceMin {
+		t.Errorf("SO_SNDBUF %d", n)
+	}
+	if p.sock.limit(1 << 30) {
+		t.Error("a bound beyond net.core.wmem_max holds")
+	}
+	if !p.sock.limit(0) || socketOption(t, a, unix.SOL_SOCKET, unix.SO_BUF_LOCK)&1 != 0 {
+		t.Error("the bound is not taken back")
+	}
+}
+
+func TestSetCongestion(t *testing.T) {
+	a, _ := tcpPair(t)
+	for _, c := range []struct {
+		of   any
+		name string
+		want error
+	}{
+		{a, "", nil},
+		{a, "reno", nil}, // every kernel has it
+		{a, "none such", unix.ENOENT},
+		{struct{}{}, "", nil},
+		{struct{}{}, "reno", errors.ErrUnsupported},
+	} {
+		if err := SetCongestion(c.of, c.name); !errors.Is(err, c.want) {
+			t.Errorf("%T %q: %v", c.of, c.name, err)
+		}
+	}
+	raw, _ := a.SyscallConn()
+	raw.Control(func(fd uintptr) {
+		if s, err := unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION); s[:4] != "reno" || err != nil {
+			t.Errorf("%q, %v", s, err)
+		}
+	})
+}
