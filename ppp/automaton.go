@@ -170,6 +170,9 @@ func (a *automaton) fail(now time.Time, why error) {
 		a.link.end(now, a.link.inPhase("LCP", why))
 		return
 	}
+	if why != nil {
+		a.link.networkErr = a.link.inPhase(protoName(a.proto), why) // a.why is gone when the far side has acknowledged the end
+	}
 	a.why = why
 	a.event(evRejectFatal, now, nil)
 	a.why = nil

@@ -44,14 +44,15 @@ type Conn struct {
 	unused *time.Timer // ends an open link that nobody serves
 
 	// What other goroutines leave for R, who looks after each wake: first the thing, then woken, then the deadline.
-	woken  atomic.Bool
-	asked  atomic.Pointer[TerminatedError] // Terminate
-	answer atomic.Pointer[decision]        // of the Authenticator
-	secret atomic.Pointer[newSecret]       // of Config.Retry
-	pooled atomic.Pointer[assignment]      // of the AddrPool
-	regran atomic.Bool                     // SetGrant
-	lasts  atomic.Pointer[timeRemaining]   // SendTimeRemaining
-	posted postbox                         // of a method's work beside R
+	woken   atomic.Bool
+	asked   atomic.Pointer[TerminatedError] // Terminate
+	answer  atomic.Pointer[decision]        // of the Authenticator
+	secret  atomic.Pointer[newSecret]       // of Config.Retry
+	pooled  atomic.Pointer[assignment]      // of the AddrPool
+	regran  atomic.Bool                     // SetGrant, SetSilence
+	silence atomic.Int64                    // SetSilence
+	lasts   atomic.Pointer[timeRemaining]   // SendTimeRemaining
+	posted  postbox                         // of a method's work beside R
 
 	// What R leaves for other goroutines.
 	out     atomic.Pointer[egress] // nil: nothing may be sent

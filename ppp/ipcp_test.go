@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -502,6 +504,43 @@ func TestServerAsksARouterForItsAddress(t *testing.T) {
 			<-ended
 		})
 	}
+}
+
+// Two routers whose pools overlap may give each other the same address: then there is no IPv4, and IPv6 alone must not hide
+// that.
+func TestAMissingNetworkProtocolIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		config := func() *Config {
+			return &Config{
+				Authenticator: says(&Grant{User: "u", Addr: clientAddr, AskAddr: true}, nil), Auth: []AuthProtocol{}, Addr: serverAddr,
+				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			}
+		}
+		c, s := ends(t, &Config{Pool: &onePool{addr: clientAddr}}, config())
+		if i := s.Info(); i.Local.IsValid() || !i.Local6.IsValid() {
+			t.Fatalf("%+v", i)
+		}
+		if !strings.Contains(log.String(), "a network protocol is missing") || !strings.Contains(log.String(), "let their pools not overlap") {
+			t.Errorf("logged %s", &log)
+		}
+		_, e1 := serve(c)
+		_, e2 := serve(s)
+		s.Close()
+		<-e1
+		<-e2
+
+		log.Reset()
+		c, s = ends(t, &Config{Pool: &onePool{addr: netip.MustParseAddr("10.1.0.9")}, NoIPv6: true}, config())
+		if !s.Info().Local.IsValid() || log.Len() > 0 {
+			t.Errorf("IPv4 alone: %+v, %s", s.Info(), &log) // a far side without IPv6 is nothing to tell
+		}
+		_, e1 = serve(c)
+		_, e2 = serve(s)
+		s.Close()
+		<-e1
+		<-e2
+	})
 }
 
 func TestStraysAreTold(t *testing.T) {

@@ -10,7 +10,19 @@ const (
 	maxEchoes   = 4
 )
 
+// SetSilence sets how long the far side may send nothing until the link is lost: echoes ask it in time whether it is
+// there. It takes the place of Config.Echo, for callers whose needs are known only after authentication; 0 gives way to
+// that again. It may be called at any time.
+func (c *Conn) SetSilence(d time.Duration) {
+	c.silence.Store(int64(d))
+	c.regran.Store(true)
+	c.poke()
+}
+
 func (c *Conn) echoTime() time.Duration {
+	if d := time.Duration(c.silence.Load()); d > 0 {
+		return max(d/(maxEchoes+1), d-maxEchoes*echoRetry) // the first question, and maxEchoes pauses
+	}
 	if c.cfg.Echo == 0 {
 		return defaultEcho
 	}

@@ -165,6 +165,9 @@ func (c *Conn) opened(now time.Time) {
 	c.applyGrant(now)
 	c.scheduleEcho(now)
 	i := c.info.Load()
+	if c.networkErr != nil { // of one protocol, while the other opened
+		c.log.Warn("ppp: a network protocol is missing", "id", c.call.ID, "user", i.User, "why", c.networkErr)
+	}
 	c.log.Debug("ppp: link open", "id", c.call.ID, "user", i.User, "local", i.Local, "peer", i.Peer, "mtu", i.MTU)
 }
 

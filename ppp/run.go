@@ -198,6 +198,7 @@ func (c *Conn) look() {
 	}
 	if c.regran.Swap(false) && c.phase == phaseOpen {
 		c.applyGrant(now)
+		c.scheduleEcho(now)
 	}
 	if l := c.lasts.Swap(nil); l != nil && c.lcp.opened() {
 		c.lcp.sendTimeRemaining(l.d, l.text)

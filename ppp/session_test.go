@@ -223,6 +223,43 @@ func TestLostPeer(t *testing.T) {
 	})
 }
 
+// TestSetSilence: the time until the link is lost is the whole time, whatever Config.Echo says.
+func TestSetSilence(t *testing.T) {
+	for _, c := range []struct{ silence, first, pause time.Duration }{
+		{15 * time.Second, 3 * time.Second, 3 * time.Second},
+		{100 * time.Second, time.Minute, echoRetry},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f, conn, _, ended := ready(t, &Config{Echo: -1})
+			time.Sleep(time.Hour)
+			f.data(64)
+			synctest.Wait()
+			conn.SetSilence(c.silence)
+			began := time.Now()
+			for i := range maxEchoes {
+				f.want(protoLCP, codeEchoRequest)
+				if d := time.Since(began); d != c.first+time.Duration(i)*c.pause {
+					t.Errorf("%v: echo %d after %v", c.silence, i, d)
+				}
+			}
+			f.bye()
+			if d := time.Since(began); d != c.silence {
+				t.Errorf("%v: lost after %v", c.silence, d)
+			}
+			endedBy(t, ended, LostCarrier, true)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f, c, _, ended := ready(t, &Config{Echo: -1})
+		c.SetSilence(time.Minute)
+		c.SetSilence(0)
+		f.silent(time.Hour)
+		c.Close()
+		f.bye()
+		<-ended
+	})
+}
+
 // Whatever comes is a sign of life: an answer, or anything else.
 func TestEchoKeepsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
