@@ -137,15 +137,18 @@ func (e *engine) accept(c *call) bool {
 	if !c.taken.CompareAndSwap(false, true) {
 		return false // who offered it has given up
 	}
-	e.expect(c)
+	e.tellLink(c)
 	e.calls = append(e.calls, c)
 	c.decided <- nil
 	e.settle(time.Now())
 	return true
 }
 
-// expect tells a link that its far side is a router, and from where it may send.
-func (e *engine) expect(c *call) {
+// tellLink tells a link how long its far side may be silent, that it is a router, and from where it may send.
+func (e *engine) tellLink(c *call) {
+	if x, ok := c.link.(interface{ SetSilence(d time.Duration) }); ok && e.DeadPeer > 0 {
+		x.SetSilence(e.DeadPeer)
+	}
 	x, ok := c.link.(interface{ Expect(prefixes []netip.Prefix) })
 	if !ok || e.Host || len(e.Routes) == 0 {
 		return

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Problem is something wrong with the configuration of an Interface.
@@ -97,12 +99,19 @@ func (c *complaint) own() {
 	}
 }
 
+// maxName is the length of the longest user name that RADIUS carries.
+const maxName = 253
+
 // values checks the fields one by one.
 func (c *complaint) values() {
 	i := c.of
 	switch {
 	case i.Name == "":
 		c.add("Name", 0, "it has none: the far side calls by it")
+	case len(i.Name) > maxName:
+		c.add("Name", 0, "it has %d bytes: a user name has %d at most (RFC 2865 section 5.1)", len(i.Name), maxName)
+	case !utf8.ValidString(i.Name) || strings.ContainsFunc(i.Name, unicode.IsControl) || strings.TrimSpace(i.Name) != i.Name:
+		c.add("Name", 0, "no user name has control characters, or space around it")
 	case strings.ContainsAny(i.Name, `\@`):
 		c.add("Name", 0, `a name is a user's without domain: \ and @ cannot be in it`)
 	}
@@ -129,7 +138,7 @@ func (c *complaint) values() {
 			c.add("To", n, "%q is no destination", to)
 		}
 	}
-	for field, d := range map[string]time.Duration{"Timeout": i.Timeout, "AnsweredIdle": i.AnsweredIdle, "HoldFor": i.HoldFor, "LockOut": i.LockOut[1]} {
+	for field, d := range map[string]time.Duration{"Timeout": i.Timeout, "AnsweredIdle": i.AnsweredIdle, "HoldFor": i.HoldFor, "DeadPeer": i.DeadPeer, "LockOut": i.LockOut[1]} {
 		if d < 0 {
 			c.add(field, 0, "%v is negative", d)
 		}

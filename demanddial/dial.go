@@ -30,12 +30,14 @@ func (e *engine) dialIfWanted(now time.Time) {
 	default:
 		return
 	}
+	wants := e.wants || !e.retryAt.IsZero()
 	e.retryAt, e.wants = time.Time{}, false
-	if e.reasons(now) != 0 && !e.hand {
+	if r := e.reasons(now); r != 0 && !e.hand {
+		e.wants = wants && r == NoResources // until there is a port
 		return
 	}
 	if !e.wired.ports.take(e.Interface) {
-		e.f.noPort = true
+		e.f.noPort, e.wants = true, wants
 		e.note(errNoPort, e.peer)
 		e.hand = false
 		e.answer(&UnreachableError{Name: e.Name, Reasons: NoResources})
@@ -96,17 +98,15 @@ func (e *engine) dialOut(ctx context.Context, d *dialRun, order []string, attemp
 
 // dialOne makes one call.
 func (e *engine) dialOne(ctx context.Context, to string) (tunnel.Link, error) {
-	if a, ok := literal(to); ok && e.Exclude != nil {
-		if err := e.Exclude(a); err != nil {
-			return nil, fmt.Errorf("demanddial: keep %v outside the tunnel: %w", a, err)
-		}
-	}
 	e.n.dials.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, orDefault(e.Timeout, defaultTimeout))
 	defer cancel()
-	l, err := e.Dial(ctx, to)
-	if err == nil && l == nil {
-		err = errors.New("demanddial: Dial returned no link and no error")
+	var l tunnel.Link
+	err := e.keepOutside(ctx, to)
+	if err == nil {
+		if l, err = e.Dial(ctx, to); err == nil && l == nil {
+			err = errors.New("demanddial: Dial returned no link and no error")
+		}
 	}
 	if err != nil {
 		e.n.failed.Add(1)
@@ -114,11 +114,46 @@ func (e *engine) dialOne(ctx context.Context, to string) (tunnel.Link, error) {
 	return l, err
 }
 
+// keepOutside sees to it that the way to a destination does not lead through the tunnel that goes there. What Set.Add finds
+// in addresses is found here in names, whose addresses may be others each time.
+func (e *engine) keepOutside(ctx context.Context, to string) error {
+	var addrs []netip.Addr
+	if a, ok := literal(to); ok {
+		addrs = []netip.Addr{a}
+	} else if e.Lookup != nil && to != "" {
+		var err error
+		if addrs, err = e.Lookup(ctx, hostOf(to)); err != nil {
+			return fmt.Errorf("demanddial: look %s up: %w", to, err)
+		}
+	}
+	for _, a := range addrs {
+		a = a.Unmap()
+		if e.Exclude != nil {
+			if err := e.Exclude(a); err != nil {
+				return fmt.Errorf("demanddial: keep %v outside the tunnel: %w", a, err)
+			}
+			continue
+		}
+		for _, r := range e.Routes {
+			if r.Prefix.Contains(a) {
+				return fmt.Errorf("demanddial: %s is %v, which the route %v of interface %s itself covers: the tunnel would go through itself; set Exclude", to, a, r.Prefix, e.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// hostOf returns a destination without its port.
+func hostOf(to string) string {
+	if host, _, err := net.SplitHostPort(to); err == nil {
+		return host
+	}
+	return to
+}
+
 // literal returns the address of a destination that is one: 192.0.2.1, 192.0.2.1:443, 2001:db8::1, [2001:db8::1]:443.
 func literal(to string) (netip.Addr, bool) {
-	if host, _, err := net.SplitHostPort(to); err == nil {
-		to = host
-	}
+	to = hostOf(to)
 	if n := len(to); n > 2 && to[0] == '[' && to[n-1] == ']' {
 		to = to[1 : n-1]
 	}

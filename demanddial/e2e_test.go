@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +31,32 @@ type office struct {
 	own      netip.Addr // a host
 	far      netip.Addr
 	pool     *ppp.Pool
+	came     recorder // over its links
+}
+
+// A recorder has every packet that far ends send, also what no Router would let through.
+type recorder struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// recorded makes a link tell of what comes by it.
+func (r *recorder) recorded(c *ppp.Conn) tunnel.Link { return &recordedLink{c, r} }
+
+type recordedLink struct {
+	*ppp.Conn
+	to *recorder
+}
+
+func (l *recordedLink) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (int, error)) error {
+	return l.Conn.Serve(ctx, func(bufs [][]byte, offset int) (int, error) {
+		l.to.mu.Lock()
+		for _, b := range bufs {
+			l.to.list = append(l.to.list, fmt.Sprintf("%x", b[offset:]))
+		}
+		l.to.mu.Unlock()
+		return to(bufs, offset)
+	})
 }
 
 // newOffice makes a router with an account for the far one, whose name is iface.
@@ -50,7 +78,9 @@ func newOffice(t *testing.T, iface string, password ppp.Secret, lan, pool string
 			}),
 			Addr: addr, Pool: o.pool, Sessions: &o.sessions,
 		},
-		Handler: func(ctx context.Context, c *ppp.Conn) error { return o.set.Answer(ctx, c.Info().User, c) },
+		Handler: func(ctx context.Context, c *ppp.Conn) error {
+			return o.set.Answer(ctx, c.Info().User, o.came.recorded(c))
+		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
@@ -76,7 +106,7 @@ func (o *office) add(t *testing.T, to *office, name, user string, password ppp.S
 			if err != nil {
 				return nil, err
 			}
-			return c, nil
+			return o.came.recorded(c), nil
 		},
 		Routes: []demanddial.Route{{Prefix: netip.MustParsePrefix(lan)}},
 	}
@@ -89,13 +119,17 @@ func (o *office) add(t *testing.T, to *office, name, user string, password ppp.S
 
 // send makes the host send a packet to the far host.
 func (o *office) send(n byte) {
+	o.host.Inject(o.packet(n))
+}
+
+func (o *office) packet(n byte) []byte {
 	p := make([]byte, 29)
 	p[0], p[8], p[9] = 0x45, 64, 17
 	binary.BigEndian.PutUint16(p[2:], 29)
 	copy(p[12:], o.own.AsSlice())
 	copy(p[16:], o.far.AsSlice())
 	p[28] = n
-	o.host.Inject(p)
+	return p
 }
 
 // got returns the numbers of the packets that have come for the host.
@@ -154,6 +188,18 @@ func TestTwoOfficesOverSSTP(t *testing.T) {
 		newYork.send(3)
 		if got := seattle.got(); !slices.Equal(got, []byte{3}) || i2.Status().Dials != 1 {
 			t.Errorf("Seattle got %v", got)
+		}
+		// Routers are no clients: nobody has asked by DHCPInform, or registered a name in DNS or WINS. Nothing came but the
+		// packets of the hosts.
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		for o, want := range map[*office][]string{
+			newYork: {fmt.Sprintf("%x", seattle.packet(1))},
+			seattle: {fmt.Sprintf("%x", newYork.packet(2)), fmt.Sprintf("%x", newYork.packet(3))},
+		} {
+			if !slices.Equal(o.came.list, want) {
+				t.Errorf("came %v, want %v", o.came.list, want)
+			}
 		}
 	})
 }

@@ -70,17 +70,14 @@ func (i *Interface) Disconnect() {
 	})
 }
 
-// Redial drops the present link without a goodbye and dials at once, forgetting back-off: the network has changed. An
-// Interface that has no link and wants none only forgets.
+// Redial gives up the present link, or what is being dialled, and dials at once, forgetting back-off: the network has
+// changed. The old link says its goodbye meanwhile, which nobody waits for. An Interface that has no link and wants none
+// only forgets.
 func (i *Interface) Redial() {
 	i.inbox.post(func(e *engine) {
 		stopped, active := e.stopped, len(e.calls) > 0 || e.busy()
 		for len(e.calls) > 0 {
-			c := e.calls[len(e.calls)-1]
-			if x, ok := c.link.(interface{ Abort() }); ok {
-				x.Abort()
-			}
-			e.hangUpCall(c, errRedial)
+			e.hangUpCall(e.calls[len(e.calls)-1], errRedial)
 		}
 		e.abortDial(errRedial)
 		e.forgive()

@@ -64,11 +64,12 @@ type end struct {
 // it.
 type near struct {
 	tunnel.Link
-	id     string
-	mu     sync.Mutex
-	expect []netip.Prefix
-	closes int
-	peer   []netip.Addr
+	id      string
+	mu      sync.Mutex
+	expect  []netip.Prefix
+	silence time.Duration // -1: not told
+	closes  int
+	peer    []netip.Addr
 }
 
 func (n *near) ID() string { return n.id }
@@ -77,6 +78,12 @@ func (n *near) Expect(p []netip.Prefix) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.expect = p
+}
+
+func (n *near) SetSilence(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.silence = d
 }
 
 func (n *near) PeerAddrs() []netip.Addr { return n.peer }
@@ -97,7 +104,7 @@ func (n *near) closed() bool {
 // newLink makes a link whose far end records what it is sent.
 func newLink(id string) (*near, *end) {
 	a, b := tunneltest.Pipe(netip.MustParsePrefix("10.1.0.2/32"), netip.MustParsePrefix("10.2.0.3/32"))
-	n := &near{Link: a, id: id, peer: []netip.Addr{netip.MustParseAddr("10.2.0.3")}}
+	n := &near{Link: a, id: id, silence: -1, peer: []netip.Addr{netip.MustParseAddr("10.2.0.3")}}
 	e := &end{Link: b, near: n, over: make(chan struct{})}
 	go func() {
 		defer close(e.over)

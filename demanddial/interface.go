@@ -44,9 +44,14 @@ type Interface struct {
 	// Up is called with each link before its packets flow: configure the host. nil does nothing.
 	Up func(ctx context.Context, l tunnel.Link) error
 
-	// Exclude is called with the address of a destination that Routes cover, before it is dialled, and keeps it outside
-	// the tunnel: tun.Device.Exclude, or a func that knows that it is outside already. Without, a Set refuses such Routes.
+	// Exclude is called with each address of a destination before that is dialled, and keeps it outside the tunnel:
+	// tun.Device.Exclude, or a func that knows that it is outside already. Without, a destination that Routes cover is
+	// refused: an address by Set.Add, a name at each dial.
 	Exclude func(dst netip.Addr) error
+
+	// Lookup finds the addresses of a destination's name, for Exclude and to compare them with Routes; net.Resolver's
+	// LookupNetIP is such a func. nil leaves names to Dial, and unlooked at.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	Table       tunnel.RouteTable // where Routes are put, and withdrawn from while unreachable; nil means a Set's Router's
 	Routes      []Route
@@ -60,6 +65,7 @@ type Interface struct {
 	In, Out      func(packet []byte) bool        // pass; nil means all
 	Hours        func(time.Time) bool            // when it may dial, asked about full minutes; nil means always
 	HoursCut     bool                            // the end of Hours also ends a call that was dialled
+	DeadPeer     time.Duration                   // how long the far side may be silent before the link is lost, for links that have SetSilence, as *ppp.Conn; 0 leaves it to the link
 	RedialLost   bool                            // dials again, without a packet, when a link it dialled was lost rather than hung up
 	Attempts     int                             // per demand; 0 means 3, negative for ever
 	Timeout      time.Duration                   // of one call to Dial, and of Up; 0 means 1 minute

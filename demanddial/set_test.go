@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dialway/dialway/internal/packet"
 	"github.com/dialway/dialway/tunnel"
 	"github.com/dialway/dialway/tunnel/tunneltest"
 )
@@ -127,6 +128,84 @@ func TestSetRoutesPacketsOfTheHost(t *testing.T) {
 	})
 }
 
+// TestWhoSentIsToldThatNothingIsReached: the host and a client of another link, of both families.
+func TestWhoSentIsToldThatNothingIsReached(t *testing.T) {
+	here6, there6 := netip.MustParseAddr("2001:db8:1::7"), netip.MustParseAddr("2001:db8:2::7")
+	client, client6 := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("2001:db8:9::1")
+	for _, held := range []bool{true, false} { // while it is dialled; and locked out, by somebody who knows an old route
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, iface("DD_NewYork", route("172.16.2.0/24", 0), route("2001:db8:2::/48", 0)))
+			s.set.Router.LinkToLink = true
+			s.start()
+			own, far := tunneltest.Pipe(netip.MustParsePrefix("10.9.0.254/32"), netip.MustParsePrefix("10.9.0.0/16"))
+			six := &dual{own}
+			s.set.Router.Routes.Insert(netip.PrefixFrom(client6, 128), six, 0)
+			go s.set.Router.ServeLink(t.Context(), six)
+			var told [][]byte
+			go far.Serve(t.Context(), func(bufs [][]byte, offset int) (int, error) {
+				for _, b := range bufs {
+					told = append(told, bytes.Clone(b[offset:]))
+				}
+				return len(bufs), nil
+			})
+			i := s.find("DD_NewYork")
+			s.far.set(func(int, string) error { return refusedForGood{errBusy} })
+			s.far.delay = time.Second
+			if !held {
+				i.Connect(t.Context())
+			}
+			send := func(src, dst netip.Addr) {
+				p := ip(src.String(), dst.String(), 17, portsOf(1, 53))
+				switch {
+				case held && (src == here || src == here6):
+					s.host.Inject(p)
+				case held:
+					far.Write([][]byte{p}, 0)
+				case src == here || src == here6:
+					i.Write([][]byte{p}, 0)
+				default:
+					i.Receive(six, [][]byte{p}, 0)
+				}
+				synctest.Wait()
+			}
+			for _, p := range [][2]netip.Addr{{here, there}, {here6, there6}, {client, there}, {client6, there6}} {
+				send(p[0], p[1])
+			}
+			sleep(time.Minute)
+			var host [][]byte
+			for len(s.host.Sent()) > 0 {
+				host = append(host, <-s.host.Sent())
+			}
+			check := func(who string, got [][]byte, four, six netip.Addr) {
+				t.Helper()
+				if len(got) != 2 {
+					t.Fatalf("held %v: %s is told %d times: %x", held, who, len(got), got)
+				}
+				slices.SortFunc(got, func(a, b []byte) int { return int(a[0]) - int(b[0]) })
+				// Network unreachable, and no route to destination: RFC 1812 section 5.2.7.1, RFC 4443 section 3.1.
+				if p := packet.IPv4(got[0]); got[0][9] != 1 || got[0][20] != 3 || p.Dst() != four {
+					t.Errorf("held %v: %s: %x", held, who, got[0])
+				}
+				if p := packet.IPv6(got[1]); got[1][6] != 58 || got[1][40] != 1 || got[1][41] != 0 || p.Dst() != six {
+					t.Errorf("held %v: %s: %x", held, who, got[1])
+				}
+			}
+			check("the host", host, here, here6)
+			check("the client", told, client, client6)
+			if n := i.Status().Rejected; n != 4 {
+				t.Errorf("held %v: %d rejected", held, n)
+			}
+		})
+	}
+}
+
+// A dual is a link with an IPv6 address, too.
+type dual struct{ tunnel.Link }
+
+func (d *dual) Addrs() []netip.Addr {
+	return append(d.Link.Addrs(), netip.MustParseAddr("2001:db8:9::fe"))
+}
+
 func TestSetServesWhatIsAddedAndNotWhatIsRemoved(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, iface("DD_NewYork", route("172.16.2.0/24", 0)))
@@ -206,9 +285,10 @@ func TestAddTellsEverythingAndDoesNothing(t *testing.T) {
 	}{
 		"names": {
 			there: []*Interface{iface("DD_NewYork")},
-			add:   []*Interface{iface("dd_newyork"), iface("DD_B"), iface("dd_b"), iface(""), iface(`X\Y`), iface("a@b")},
+			add:   []*Interface{iface("dd_newyork"), iface("DD_B"), iface("dd_b"), iface(""), iface(`X\Y`), iface("a@b"), iface(strings.Repeat("x", 254)), iface("DD\nX"), iface("DD ")},
 			want: []field{
 				{"dd_newyork", "Name", "DD_NewYork"}, {"dd_b", "Name", "DD_B"}, {"", "Name", "has none"}, {`X\Y`, "Name", "without domain"}, {"a@b", "Name", "without domain"},
+				{strings.Repeat("x", 254), "Name", "253 at most"}, {"DD\nX", "Name", "control characters"}, {"DD ", "Name", "space around"},
 			},
 		},
 		"overlapping routes": {

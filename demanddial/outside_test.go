@@ -1,0 +1,160 @@
+package demanddial
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A resolver is a name service whose answers change.
+type resolver struct {
+	asked []string
+	addrs []netip.Addr
+	err   error
+}
+
+func (r *resolver) lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	r.asked = append(r.asked, host)
+	return r.addrs, r.err
+}
+
+func addrs(list ...string) (a []netip.Addr) {
+	for _, s := range list {
+		a = append(a, netip.MustParseAddr(s))
+	}
+	return a
+}
+
+// TestANameThatLeadsThroughItsOwnTunnelIsRefused: whatever a name meant when the Interface was added, it is looked at again
+// before each dial.
+func TestANameThatLeadsThroughItsOwnTunnelIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		names := &resolver{addrs: addrs("157.60.234.17")}
+		b := serve(t, func(i *Interface) {
+			i.To, i.Lookup, i.Attempts = []string{"vpn.example.com:8443"}, names.lookup, 1
+			i.Routes = append(i.Routes, Route{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Connected: true})
+		})
+		b.write(1)
+		b.want(Up, 0)
+		for _, c := range []struct{ addr, route string }{
+			{"172.16.2.9", "172.16.2.0/24"}, {"::ffff:172.16.2.9", "172.16.2.0/24"}, {"198.51.100.1", "198.51.100.0/24"},
+		} {
+			b.Disconnect()
+			names.addrs = addrs("192.0.2.1", c.addr)
+			b.Enable(true) // forgets
+			b.want(Down, 0)
+			b.write(2)
+			b.want(Unreachable, DialFailed)
+			if err := b.Status().Err; err == nil || !strings.Contains(err.Error(), "vpn.example.com:8443 is "+strings.TrimPrefix(c.addr, "::ffff:")+", which the route "+c.route) {
+				t.Errorf("%s: %v", c.addr, err)
+			}
+		}
+		names.err = errBusy
+		b.Enable(true)
+		b.want(Down, 0)
+		b.write(3)
+		b.want(Unreachable, DialFailed)
+		if err := b.Status().Err; !errors.Is(err, errBusy) {
+			t.Error(err)
+		}
+		if b.far.count() != 1 || slices.ContainsFunc(names.asked, func(s string) bool { return s != "vpn.example.com" }) {
+			t.Errorf("%d dials; asked for %q", b.far.count(), names.asked)
+		}
+		names.addrs, names.err = addrs("192.0.2.1"), nil
+		sleep(10 * time.Minute) // nobody has to do anything when the name is right again
+		b.write(4)
+		b.want(Up, 0)
+	})
+}
+
+func TestExcludeIsCalledForEachAddressOfAName(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		names := &resolver{addrs: addrs("172.16.2.9", "2001:db8::1")}
+		var excluded []netip.Addr
+		var fail error
+		b := serve(t, func(i *Interface) {
+			i.To, i.Lookup, i.Attempts = []string{"vpn.example.com"}, names.lookup, 1
+			i.Exclude = func(a netip.Addr) error {
+				excluded = append(excluded, a)
+				return fail
+			}
+		})
+		b.write(1)
+		b.want(Up, 0)
+		if !slices.Equal(excluded, names.addrs) {
+			t.Errorf("%v", excluded)
+		}
+		b.Disconnect()
+		b.want(Down, 0)
+		fail = errBusy
+		b.write(2)
+		b.want(Unreachable, DialFailed)
+		if err := b.Status().Err; !errors.Is(err, errBusy) || b.far.count() != 1 {
+			t.Errorf("%v, %d dials", err, b.far.count())
+		}
+	})
+}
+
+func TestDeadPeerIsTheLinks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) { i.DeadPeer = 15 * time.Second })
+		b.write(1)
+		l, _, _ := b.answered(t)
+		for _, n := range []*near{b.far.last().near, l} {
+			if n.silence != 15*time.Second {
+				t.Errorf("the link bears a silence of %v", n.silence)
+			}
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		b := serve(t, nil)
+		l, _, _ := b.answered(t)
+		if l.silence >= 0 {
+			t.Errorf("told %v without being asked to", l.silence)
+		}
+	})
+}
+
+func TestRedialGivesUpWhatIsBeingDialled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, nil)
+		b.far.delay = time.Hour
+		b.write(1)
+		b.want(Dialing, 0)
+		b.far.delay = 0
+		b.Redial()
+		b.want(Up, 0)
+		if got := b.far.last().numbers(); !slices.Equal(got, []byte{1}) || b.far.count() != 2 {
+			t.Errorf("%v after %d dials", got, b.far.count())
+		}
+	})
+}
+
+// TestRedialWaitsForThePort: the old link still says its goodbye, and has the only port.
+func TestRedialWaitsForThePort(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.set.Ports = 1
+		i := iface("A", route("172.16.2.0/24", 0))
+		i.Dial = s.far.dial
+		if err := s.set.Add(i); err != nil {
+			t.Fatal(err)
+		}
+		s.start()
+		for n := range 3 {
+			if n == 0 {
+				i.Connect(t.Context())
+			} else {
+				i.Redial()
+			}
+			sleep(time.Second)
+			if st := i.Status(); st.State != Up || s.far.count() != n+1 {
+				t.Errorf("%d: %v (%v), %d dials", n, st.State, st.Reasons, s.far.count())
+			}
+		}
+	})
+}
