@@ -74,6 +74,68 @@ func TestAnAnsweredCallIsTheInterface(t *testing.T) {
 	})
 }
 
+func TestNameServersInThePlaceOfTheLinks(t *testing.T) {
+	own, far := netip.MustParseAddr("172.16.2.53"), netip.MustParseAddr("10.2.0.53")
+	for _, set := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			b := serve(t, func(i *Interface) {
+				if set {
+					i.NameServers = []netip.Addr{own}
+				}
+				i.Dial = func(context.Context, string) (tunnel.Link, error) {
+					l, _ := newLink("")
+					return &withDNS{l, []netip.Addr{far}}, nil
+				}
+			})
+			want := map[bool][]netip.Addr{false: nil, true: {own}}[set]
+			if got := b.DNS(); !slices.Equal(got, want) {
+				t.Errorf("not connected: %v", got)
+			}
+			b.Connect(t.Context())
+			b.want(Up, 0)
+			if !set {
+				want = []netip.Addr{far}
+			}
+			if got := b.DNS(); !slices.Equal(got, want) {
+				t.Errorf("connected: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+type withDNS struct {
+	*near
+	dns []netip.Addr
+}
+
+func (w *withDNS) DNS() []netip.Addr { return w.dns }
+
+func TestDefaultRouteWhileConnected(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := iface("DD_NewYork", route("172.16.2.0/24", 0), Route{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Connected: true})
+		s := newSite(t, i)
+		s.start()
+		anywhere := netip.MustParseAddr("192.0.2.1")
+		s.host.Inject(datagram(here, anywhere, 53, 1))
+		synctest.Wait()
+		if n := s.far.count(); n != 0 || i.Status().State != Down {
+			t.Errorf("%d dials", n)
+		}
+		s.host.Inject(datagram(here, there, 53, 2), datagram(here, anywhere, 53, 3))
+		synctest.Wait()
+		s.host.Inject(datagram(here, anywhere, 53, 4))
+		synctest.Wait()
+		if got := s.far.last().numbers(); !slices.Equal(got, []byte{2, 4}) {
+			t.Errorf("%v", got) // 3 was routed before the route was there
+		}
+		i.Disconnect()
+		synctest.Wait()
+		if hop := s.set.Router.Routes.Lookup(anywhere); hop != nil {
+			t.Error("still routed")
+		}
+	})
+}
+
 func TestAnsweredIdle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := serve(t, func(i *Interface) { i.AnsweredIdle = time.Minute })

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestTheSampleIsRight(t *testing.T) {
 	if c, err = readConfig(write(t, all)); err != nil {
 		t.Fatal(err)
 	}
-	if i = c.interfaces[0]; i.deadPeer != time.Minute || i.lockOut != [2]time.Duration{10 * time.Minute, 6 * time.Hour} || i.auth[0] != ppp.MSCHAPv2 ||
+	if i = c.interfaces[0]; i.deadPeer != 100*time.Second || i.lockOut != [2]time.Duration{10 * time.Minute, 6 * time.Hour} || i.auth[0] != ppp.MSCHAPv2 ||
 		i.holdFor != 30*time.Second || i.source != netip.MustParseAddr("131.107.21.178") || c.ports != 128 || !c.clients[0].askAddr {
 		t.Errorf("%+v", i)
 	}
@@ -115,6 +116,22 @@ name = "alice"
 [[client]]
 name = "DD_BOSTON"
 password = "y"
+
+[[interface]]
+name = "C"
+to = ["https://x.example/", "1.2.3.4:99999"]
+user = "u"
+password = "p"
+
+[[client]]
+name = "carol"
+password = "y"
+address = "192.0.2.1"
+
+[[client]]
+name = "dave"
+password = "y"
+address = "192.0.2.1"
 `)
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-config", file, "-check"}, &out, io.Discard)
@@ -129,6 +146,7 @@ password = "y"
 		"18: only:", "19: auth:", "20: attempts: 100 is not between", "21: persistent: want true or false", "22: lock-out: want the first and the most",
 		"27: via: there is no such key", "34: interface \"dd_newyork\": \"modem\"", "47: interface \"DD_Boston\": 172.16.2.0/25 overlaps with 172.16.2.0/24",
 		"51: password:", "41: name: there is a client",
+		`60: to: "https://x.example/": want a host`, `60: to: "1.2.3.4:99999": "99999" is no port`, `72: address: client "carol" has 192.0.2.1 already`,
 	} {
 		if !strings.Contains("\n"+got, "\n"+want) {
 			t.Errorf("not told: %s", want)
@@ -137,7 +155,10 @@ password = "y"
 	if t.Failed() {
 		t.Log(got)
 	}
-	for text, want := range map[string]string{"x = [": ":1:", "[[interface]]\nname = 1\nname = 2": ":3:"} {
+	for text, want := range map[string]string{"x = [": ":1:", "[[interface]]\nname = 1\nname = 2": ":3:",
+		"pool = \"10.1.0.0/16\"\n[[interface]]\nname = \"A\"\ndial-in-password = \"x\"\n[[interface.route]]\nprefix = \"10.1.2.0/24\"": `:5: interface "A": 10.1.2.0/24 is of this router's own pool, 10.1.0.0/16`,
+		"pool = \"10.1.0.0/16\"\n[[client]]\nname = \"a\"\npassword = \"x\"\naddress = \"10.1.0.1\"":                                   `:5: address: this router has 10.1.0.1 already`,
+	} {
 		if _, err := readConfig(write(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -257,6 +278,122 @@ func TestControl(t *testing.T) {
 	}
 	if got := ctl(); !strings.Contains(got, "want one of") {
 		t.Error(got)
+	}
+}
+
+// TestTheControlSocketIsFoundInAFileThatIsWrong: somebody edits the file while the program runs.
+func TestTheControlSocketIsFoundInAFileThatIsWrong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control")
+	l, err := listenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{log: cli.Logger(io.Discard, false), set: &demanddial.Set{Router: &tunnel.Router{Routes: new(tunnel.Table)}}}
+	if err := s.set.Add(&demanddial.Interface{Name: "DD New York", User: "u", Dial: func(context.Context, string) (tunnel.Link, error) { return nil, errNoAccount }, Attempts: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- s.serveControl(ctx, l) }()
+	go func() { ended <- s.set.Serve(ctx) }()
+	file := write(t, fmt.Sprintf("control = %q\nbogus = 1\n", path))
+	var out bytes.Buffer
+	if err := run(ctx, []string{"-config", file, "ctl", "list"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "DD New York") {
+		t.Errorf("%v %s", err, &out)
+	}
+	if err := run(ctx, []string{"-config", file, "ctl", "connect", "dd", "new", "york"}, &out, io.Discard); err == nil || err.Error() != "no account" {
+		t.Errorf("a name with spaces: %v", err)
+	}
+	if err := run(ctx, []string{"-config", write(t, "x = ["), "ctl", "list"}, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "-control PATH") {
+		t.Error(err)
+	}
+	cancel()
+	<-ended
+	<-ended
+	if err := run(t.Context(), []string{"-config", file, "ctl", "list"}, &out, io.Discard); err == nil || !strings.Contains(err.Error(), "branch does not run") {
+		t.Error(err)
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	for to, ok := range map[string]bool{
+		"vpn.example.com": true, "vpn.example.com:8443": true, "router2": true, "ROUTER_2.example.": true, "münchen.example": true, "157.60.234.17": true, "157.60.234.17:444": true,
+		"2001:db8::1": true, "[2001:db8::1]": true, "[2001:db8::1]:443": true,
+		"https://vpn.example.com/": false, "a b": false, "1.2.3.4:99999": false, "1.2.3.4:0": false, "1.2.3.4:https": false, "host:": false, ":443": false, "1.2.3": false, "1.2.3.400": false,
+		"a..b": false, "[2001:db8::1": false, "user@host": false, strings.Repeat("x", 64): false, "2001:db8::1:zz": false,
+	} {
+		if err := checkDestination(to); (err == nil) != ok {
+			t.Errorf("%q: %v", to, err)
+		}
+	}
+}
+
+func TestSourceIsDialledFrom(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := &ifaceConfig{source: netip.MustParseAddr("127.0.0.9")}
+	b := builder{config: new(config)}
+	conn, err := b.dialer(c, demanddial.Credentials{}).NetDial(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Skip(err) // not every system has more than one loopback address
+	}
+	defer conn.Close()
+	if from := conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(); from != c.source {
+		t.Errorf("dialled from %v", from)
+	}
+}
+
+func TestFamiliesAreThoseOfTheRoutes(t *testing.T) {
+	four, six := netip.MustParsePrefix("172.16.2.0/24"), netip.MustParsePrefix("2001:db8:2::/48")
+	for _, c := range []struct {
+		routes   []netip.Prefix
+		no4, no6 bool
+	}{{nil, false, false}, {[]netip.Prefix{four}, false, true}, {[]netip.Prefix{six}, true, false}, {[]netip.Prefix{four, six}, false, false}} {
+		x := new(ifaceConfig)
+		for _, p := range c.routes {
+			x.Routes = append(x.Routes, demanddial.Route{Prefix: p})
+		}
+		b := builder{config: new(config)}
+		if d := b.dialer(x, demanddial.Credentials{}); d.PPP.NoIPv4 != c.no4 || d.PPP.NoIPv6 != c.no6 {
+			t.Errorf("%v: no IPv4 %v, no IPv6 %v", c.routes, d.PPP.NoIPv4, d.PPP.NoIPv6)
+		}
+	}
+}
+
+func TestAForeignDomainIsKept(t *testing.T) {
+	a := &accounts{domains: []string{"EXAMPLE", "example.com"}}
+	set := &demanddial.Set{Router: &tunnel.Router{Routes: new(tunnel.Table)}, Domains: a.domains}
+	if err := set.Add(&demanddial.Interface{Name: "DD_NewYork"}); err != nil {
+		t.Fatal(err)
+	}
+	auth := a.keepDomain(ppp.AuthenticatorFunc(func(_ context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {
+		return &ppp.Grant{User: "DD_NewYork", Groups: []string{req.User}}, nil
+	}))
+	for user, router := range map[string]bool{
+		"DD_NewYork": true, `example\dd_newyork`: true, `EXAMPLE.COM\DD_NewYork`: true, "DD_NewYork@example.com": true, `EVIL\DD_NewYork`: false, `EVIL\DD_NewYork@example.com`: false,
+	} {
+		g, err := auth.Authenticate(t.Context(), &ppp.AuthRequest{User: user})
+		if err != nil || (set.Match(g.User) != nil) != router || g.Groups[0] != user {
+			t.Errorf("%s: %+v %v", user, g, err)
+		}
+	}
+}
+
+func TestChangedClientsAndSettings(t *testing.T) {
+	old := &config{clients: []clientConfig{{name: "alice", Password: "a"}, {name: "bob", Password: "b"}, {name: "carol", Password: "c"}}}
+	now := &config{clients: []clientConfig{{name: "carol", Password: "other"}, {name: "alice", Password: "a"}}}
+	if got := old.clientsNotIn(now); !slices.Equal(got, []string{"bob", "carol"}) {
+		t.Errorf("%v", got)
+	}
+	if got := (*config)(nil).clientsNotIn(now); got != nil {
+		t.Errorf("%v", got)
+	}
+	a, b := global{listen: ":443", domains: []string{"a"}}, global{listen: ":444", domains: []string{"a"}, mtu: 1300}
+	if got := changed(a, b); !slices.Equal(got, []string{"listen", "mtu"}) {
+		t.Errorf("%v", got)
 	}
 }
 

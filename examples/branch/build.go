@@ -39,6 +39,7 @@ func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Acco
 	}
 	i.Domains, i.Persistent, i.Disabled, i.KeepOrder, i.RedialLost = c.domains, c.persistent, c.disabled, c.keepOrder, c.redialLost
 	i.IdleTimeout, i.AnsweredIdle, i.Timeout, i.HoldFor, i.LockOut = c.idle, c.answeredIdle, c.timeout, c.holdFor, c.lockOut
+	i.DeadPeer, i.Lookup = c.deadPeer, lookup
 	i.Attempts, i.Hold, i.MaxMTU, i.NameServers, i.HoursCut = c.attempts, c.hold, c.mtu, c.dns, c.hoursCut
 	if c.backoff > 0 {
 		i.Backoff = func(int) time.Duration { return c.backoff }
@@ -53,11 +54,24 @@ func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Acco
 	return i, account, nil
 }
 
+// lookup finds the addresses of a far router's name, which may be others each time.
+func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
 func match(f *tunnel.Filter) func(packet []byte) bool {
 	if f == nil {
 		return nil
 	}
 	return f.Match
+}
+
+// families returns which IP routes need.
+func families(list []demanddial.Route) (four, six bool) {
+	for _, r := range list {
+		four, six = four || r.Prefix.Addr().Is4(), six || r.Prefix.Addr().Is6()
+	}
+	return four, six
 }
 
 // dialer dials as an interface does. Each end asks the other for its address, and gives one of its pool.
@@ -67,11 +81,13 @@ func (b *builder) dialer(c *ifaceConfig, who demanddial.Credentials) *sstp.Diale
 		Pins:      c.pins,
 		PPP: &ppp.Config{
 			User: who.User, Password: who.Password, Auth: c.auth, Addr: c.address, Pool: b.pool,
-			MTU: b.mtu, Echo: c.deadPeer, Identification: c.identification, AllowUnverified: c.insecure, Logger: b.log,
+			MTU: b.mtu, Identification: c.identification, AllowUnverified: c.insecure, Logger: b.log,
 		},
-		Hello:  c.deadPeer,
 		Logger: b.log,
 	}
+	// A call without a protocol that routes need is none: it fails and says why, rather than carry the other alone.
+	four, six := families(c.Routes)
+	d.PPP.NoIPv4, d.PPP.NoIPv6 = six && !four, four && !six
 	if c.ca != "" {
 		d.TLSConfig.RootCAs = x509.NewCertPool()
 		d.TLSConfig.RootCAs.AppendCertsFromPEM([]byte(c.ca))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,6 +151,11 @@ func readInterface(t *conf.Table) ifaceConfig {
 	w.Name = t.Str("name", "")
 	w.Connection, w.VPN = t.Str("connection", ""), t.Str("vpn", "")
 	w.To = t.Texts("to")
+	for _, to := range w.To {
+		if err := checkDestination(to); err != nil && strings.TrimSpace(to) == to && to != "" { // else the wizard tells
+			t.Bad("to", "%v", err)
+		}
+	}
 	w.RoutePackets = t.Bool("route-packets", true)
 	w.DialInPassword = ppp.Secret(t.Str("dial-in-password", ""))
 	w.DialInPasswordAgain = w.DialInPassword // whoever wrote the file has seen it
@@ -288,6 +294,7 @@ func (c *config) checkTogether() {
 		}
 		names[key] = true
 	}
+	c.checkAddresses()
 	for _, x := range c.interfaces {
 		if names[strings.ToLower(x.Name)] && x.AddUser {
 			c.source.Bad(x.path+".name", "name: there is a client %q: its calls would be this interface's", x.Name)
@@ -305,6 +312,27 @@ func (c *config) checkTogether() {
 		good = append(good, i)
 	}
 	c.place(set.Add(good...))
+}
+
+// checkAddresses finds addresses and routes that are somebody else's already.
+func (c *config) checkAddresses() {
+	taken := map[netip.Addr]string{c.addr: "this router"}
+	for n, x := range c.clients {
+		if !x.addr.IsValid() {
+			continue
+		}
+		if who := taken[x.addr]; who != "" {
+			c.source.Bad(fmt.Sprintf("client.%d.address", n), "address: %s has %v already", who, x.addr)
+		}
+		taken[x.addr] = "client " + strconv.Quote(x.name)
+	}
+	for _, x := range c.interfaces {
+		for n, r := range x.Routes {
+			if c.pool.IsValid() && r.Prefix.IsValid() && r.Prefix.Bits() >= c.pool.Bits() && c.pool.Contains(r.Prefix.Addr()) {
+				c.source.Bad(fmt.Sprintf("%s.route.%d", x.path, n), "interface %q: %v is of this router's own pool, %v", x.Name, r.Prefix, c.pool)
+			}
+		}
+	}
 }
 
 // place notes problems of package demanddial where their keys stand.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -86,7 +87,7 @@ func (s *site) serveControl(ctx context.Context, l net.Listener) error {
 				return
 			}
 			c.SetDeadline(time.Now().Add(connectTime + commandTime))
-			text, err := s.command(ctx, strings.Fields(line))
+			text, err := s.command(ctx, line)
 			if err != nil {
 				fmt.Fprintf(c, "error: %v\n", err)
 				return
@@ -99,23 +100,34 @@ func (s *site) serveControl(ctx context.Context, l net.Listener) error {
 const commands = "list, connect NAME, disconnect NAME, redial NAME, enable NAME, disable NAME, explain ADDRESS[:PORT], pause, resume"
 
 // command does what a line says.
-func (s *site) command(ctx context.Context, words []string) (text string, err error) {
-	switch {
-	case len(words) == 1 && words[0] == "list":
-		return s.list(), nil
-	case len(words) == 1 && (words[0] == "pause" || words[0] == "resume"):
-		s.set.Pause(words[0] == "pause")
+func (s *site) command(ctx context.Context, line string) (text string, err error) {
+	verb, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+	name = strings.TrimSpace(name) // which may have spaces
+	switch verb {
+	case "list", "pause", "resume":
+		if name != "" {
+			return "", fmt.Errorf("%s takes no name", verb)
+		}
+		if verb == "list" {
+			return s.list(), nil
+		}
+		s.set.Pause(verb == "pause")
 		return "", nil
-	case len(words) == 2 && words[0] == "explain":
-		return explain(s.set, s.addr, words[1])
-	case len(words) != 2:
+	case "connect", "disconnect", "redial", "enable", "disable", "explain":
+		if name == "" {
+			return "", fmt.Errorf("%s what? want one of: %s", verb, commands)
+		}
+	default:
 		return "", errors.New("want one of: " + commands)
 	}
-	i := s.set.Find(words[1])
-	if i == nil {
-		return "", fmt.Errorf("there is no interface %s", words[1])
+	if verb == "explain" {
+		return explain(s.set, s.addr, name)
 	}
-	switch words[0] {
+	i := s.set.Find(name)
+	if i == nil {
+		return "", fmt.Errorf("there is no interface %s", name)
+	}
+	switch verb {
 	case "connect":
 		ctx, cancel := context.WithTimeout(ctx, connectTime)
 		defer cancel()
@@ -131,9 +143,7 @@ func (s *site) command(ctx context.Context, words []string) (text string, err er
 	case "redial":
 		i.Redial()
 	case "enable", "disable":
-		i.Enable(words[0] == "enable")
-	default:
-		return "", errors.New("want one of: " + commands)
+		i.Enable(verb == "enable")
 	}
 	return "", nil
 }
@@ -142,19 +152,30 @@ func (s *site) command(ctx context.Context, words []string) (text string, err er
 func (s *site) list() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INTERFACE\tSTATE\tSINCE\tADDRESS\tIN\tOUT\tWHY")
+	fmt.Fprintln(w, "INTERFACE\tSTATE\tSINCE\tADDRESS\tCALL\tIN\tOUT\tWHY")
 	for i := range s.set.All() {
 		st := i.Status()
-		fmt.Fprintf(w, "%s\t%v\t%s\t%v\t%d\t%d\t%s\n", i.Name, st.State, since(st.Since), i.Addrs(), st.RxPackets, st.TxPackets, why(st))
+		fmt.Fprintf(w, "%s\t%v\t%s\t%v\t%s\t%d\t%d\t%s\n", i.Name, st.State, since(st.Since), i.Addrs(), call(st), st.RxPackets, st.TxPackets, why(st))
 	}
 	for c := range s.sessions.All() {
 		if i := c.Info(); s.set.Match(i.User) == nil {
 			st := c.Stats()
-			fmt.Fprintf(w, "client %s\t%v\t%s\t[%v]\t%d\t%d\t\n", i.User, demanddial.Up, since(i.Opened), i.Peer, st.RxPackets, st.TxPackets)
+			fmt.Fprintf(w, "client %s\t%v\t%s\t[%v]\tanswered\t%d\t%d\t\n", i.User, demanddial.Up, since(i.Opened), i.Peer, st.RxPackets, st.TxPackets)
 		}
 	}
 	w.Flush()
 	return b.String()
+}
+
+// call tells who called whom.
+func call(st demanddial.Status) string {
+	switch {
+	case st.State != demanddial.Up:
+		return "-"
+	case st.Peer == "":
+		return "answered"
+	}
+	return "dialled " + st.Peer
 }
 
 func since(t time.Time) string {
@@ -182,8 +203,11 @@ func why(st demanddial.Status) string {
 // ask sends a command to a program that runs, and returns its answer.
 func ask(path string, words []string) (string, error) {
 	c, err := net.Dial("unix", path)
-	if err != nil {
-		return "", err
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("%w (it is for the user that runs branch)", err)
+	case err != nil:
+		return "", fmt.Errorf("%w (branch does not run, or has another control socket)", err)
 	}
 	defer c.Close()
 	if _, err := fmt.Fprintln(c, strings.Join(words, " ")); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dialway/dialway/demanddial"
 	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/examples/internal/conf"
 	"github.com/dialway/dialway/tunnel"
 )
 
@@ -75,11 +76,11 @@ func ctl(file, socket string, words []string, stdout io.Writer) error {
 	if socket == "" {
 		socket = defaultControl
 		if file != "" {
-			c, err := readConfig(file)
+			t, err := conf.Read(file)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w\n(with -control PATH no file is read)", err)
 			}
-			socket = c.control
+			socket = t.Str("control", defaultControl) // whatever else is wrong: what runs has read it before
 		}
 	}
 	if len(words) == 0 {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ func (s *site) apply(c *config) error {
 			old[s.config.interfaces[n].Name] = &s.config.interfaces[n]
 		}
 		if !reflect.DeepEqual(s.config.global, c.global) {
-			s.log.Warn("what is not of interfaces, clients and certificate needs a restart, and stays as it was")
+			s.log.Warn("what is not of interfaces, clients and certificate needs a restart, and stays as it was", "changed", changed(s.config.global, c.global))
 			c.global = s.config.global
 		}
 	}
@@ -112,7 +113,13 @@ func (s *site) apply(c *config) error {
 	if err := s.set.Update(remove, add...); err != nil {
 		return err
 	}
+	gone := s.config.clientsNotIn(c)
 	s.accounts.set(c, routers)
+	for conn := range s.sessions.All() {
+		if slices.Contains(gone, conn.Info().User) && s.set.Match(conn.Info().User) == nil {
+			conn.Terminate(ppp.AdminReset, "the account has gone, or has changed")
+		}
+	}
 	s.cert.Store(cert)
 	s.config = c
 	s.log.Info("configuration applied", "added", names(add), "removed", remove, "unchanged", kept, "clients", len(c.clients))
@@ -129,6 +136,17 @@ func (c *ifaceConfig) equal(x *ifaceConfig) bool {
 func names(list []*demanddial.Interface) (names []string) {
 	for _, i := range list {
 		names = append(names, i.Name)
+	}
+	return names
+}
+
+// changed returns the names of what differs.
+func changed(a, b global) (names []string) {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	for n := range x.NumField() {
+		if fmt.Sprint(x.Field(n)) != fmt.Sprint(y.Field(n)) {
+			names = append(names, x.Type().Field(n).Name)
+		}
 	}
 	return names
 }
@@ -155,7 +173,7 @@ func (s *site) server() *sstp.Server {
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil },
 		},
 		PPP: &ppp.Config{
-			Authenticator: &access.Accounts{Store: &s.accounts},
+			Authenticator: s.accounts.keepDomain(&access.Accounts{Store: &s.accounts}),
 			Sessions:      &s.sessions,
 			Addr:          c.addr, Pool: s.pool, DNS: c.dns, MTU: c.mtu, Logger: s.log,
 		},
@@ -228,6 +246,9 @@ func explain(set *demanddial.Set, from netip.Addr, to string) (string, error) {
 		from = netip.MustParseAddr("2001:db8::1") // this router has none of its own: any will do
 	}
 	d := set.Explain(probe(from, dst, port), time.Now())
+	if d.Interface == nil {
+		d.Why = append(d.Why, "the system's own routes are not looked at here")
+	}
 	var b strings.Builder
 	for _, why := range d.Why {
 		fmt.Fprintf(&b, "  %s\n", why)

@@ -78,6 +78,9 @@ func parseWindows(fields []string) (list []window, err error) {
 	var on []int
 	n := 0
 	for ; n < len(fields) && !strings.Contains(fields[n], ":"); n++ {
+		if len(on) > 0 && fields[n][0] <= '9' {
+			return nil, fmt.Errorf("%q is no window such as 08:00-18:00", fields[n])
+		}
 		more, err := parseDays(fields[n])
 		if err != nil {
 			return nil, err

@@ -94,7 +94,7 @@ func TestParseRefuses(t *testing.T) {
 		"Mon 08:00-25:00":           "no time such",
 		"Mon 08:00-24:01":           "no time such",
 		"Mon 08:60-09:00":           "no time such",
-		"Mon 8-9":                   "no day such",
+		"Mon 8-9":                   "no window such",
 		"Mon 08:00":                 "no window",
 		"Mon 08:00-9:0":             "no time such",
 		"Monday 08:00-09:00":        "no day such",
