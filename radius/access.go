@@ -20,7 +20,7 @@ func (s *Server) access(r *request) (*Packet, error) {
 		s.log().Info("radius: Access-Request refused", "from", r.from, "err", err)
 		return &Packet{Code: AccessReject}, nil
 	}
-	g, err := s.Authenticator.Authenticate(s.ctx, req)
+	g, err := s.Authenticator.Authenticate(r.ctx, req)
 	if s.ctx.Err() != nil {
 		return nil, ErrDrop
 	}

@@ -20,6 +20,7 @@ const (
 	nakAnotherNAS   nak = 403
 	nakInvalid      nak = 404
 	nakService      nak = 405
+	nakExtension    nak = 406
 	nakInvalidValue nak = 407
 	nakNoSession    nak = 503
 )

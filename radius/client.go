@@ -2,6 +2,7 @@ package radius
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -26,7 +27,11 @@ type Client struct {
 	Request func(p *Packet, req *ppp.AuthRequest)                     // may add attributes; nil adds none
 	Accept  func(g *ppp.Grant, p *Packet, req *ppp.AuthRequest) error // may read attributes of one's own; an error refuses; nil reads none
 
-	// Dial opens a connection that keeps datagrams apart; network is "udp". nil means net.Dialer's.
+	// Dynamic answers Disconnect and CoA requests that come back over RadSec connections; its Clients is not asked. nil
+	// refuses them (Error-Cause 406, RFC 6614 section 2.5).
+	Dynamic *Dynamic
+
+	// Dial opens a connection: network is "udp", which keeps datagrams apart, and "tcp" below TLS. nil means net.Dialer's.
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	Logger *slog.Logger // nil is silent
 
@@ -39,10 +44,14 @@ type Client struct {
 
 // A Target is one server.
 type Target struct {
-	Addr   string // host:port; port 1812 if it has none
-	Acct   string // host:port for accounting; empty means Addr's host and port 1813
-	Secret Secret
-	Weight int // share of the load; 0 means 1
+	Addr   string // host:port; port 1812 if it has none, 2083 with TLS
+	Acct   string // host:port for accounting; empty means Addr's host and port 1813. With TLS all goes to Addr
+	Secret Secret // with TLS empty means "radsec", which RFC 6614 has
+	Weight int    // share of the load; 0 means 1
+
+	// TLS asks by RadSec (RFC 6614), with the client certificate that it has. An empty ServerName means Addr's host. It must
+	// not be changed once it is used. nil asks by UDP.
+	TLS *tls.Config
 
 	// Unsigned accepts replies without Message-Authenticator, which whoever can change packets on the way can forge
 	// (CVE-2024-3596): only for servers that cannot send it, on a network of their own. The Logger is warned.
@@ -59,6 +68,7 @@ var (
 
 	errNoTargets = errors.New("radius: the Client has no Targets")
 	errClosed    = errors.New("radius: the Client was closed")
+	errBroken    = errors.New("radius: the connection broke")
 )
 
 // TargetStats counts one target's exchanges.
@@ -97,6 +107,11 @@ func (c *Client) servers(accounting bool) []*server {
 	if c.auth == nil {
 		for i := range c.Targets {
 			t := &c.Targets[i]
+			if t.TLS != nil {
+				s := c.newServer(i, withPort(t.Addr, "2083"))
+				c.auth, c.acct = append(c.auth, s), append(c.acct, s)
+				continue
+			}
 			acct := t.Acct
 			if acct == "" {
 				host, _, err := net.SplitHostPort(t.Addr)
@@ -142,7 +157,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Stats returns counts per target: authentication's, then accounting's, each in the order of Targets.
+// Stats returns counts per target: authentication's, then accounting's, each in the order of Targets. One with TLS has the
+// same counts in both, of all that it is asked.
 func (c *Client) Stats() []TargetStats {
 	var all []TargetStats
 	for _, list := range [][]*server{c.servers(false), c.servers(true)} {

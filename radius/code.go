@@ -123,6 +123,7 @@ const (
 	TunnelMediumType     Attr = 65
 	TunnelClientEndpoint Attr = 66
 	TunnelServerEndpoint Attr = 67
+	TunnelPassword       Attr = 69
 	ConnectInfo          Attr = 77
 	EAPMessage           Attr = 79
 	MessageAuthenticator Attr = 80
@@ -149,6 +150,7 @@ const (
 	msCHAPNTEncPW      = 6
 	msRASVendor        = 9
 	msCHAPChallenge    = 11
+	msCHAPMPPEKeys     = 12
 	msMPPESendKey      = 16
 	msMPPERecvKey      = 17
 	msRASVersion       = 18

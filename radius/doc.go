@@ -1,4 +1,4 @@
-// Package radius implements RADIUS (RFC 2865, 2866, 2869, 3162, 3579, 5080, 5176, 5997) for an access server and for
+// Package radius implements RADIUS (RFC 2865, 2866, 2869, 3162, 3579, 5080, 5176, 5997, and RadSec: 6613, 6614) for an access server and for
 // what answers it.
 //
 // A [Client] asks servers; it is a [ppp.Authenticator], so a VPN server that keeps its accounts elsewhere is
@@ -12,5 +12,6 @@
 //
 // RADIUS over UDP is protected by MD5, which is broken: replies to an Access-Request need a Message-Authenticator
 // (CVE-2024-3596), unless [Target.Unsigned] says that a server is too old to send one. Passwords are as safe as the
-// shared secret and the network between; keep that network private.
+// shared secret and the network between; keep that network private, or ask by RadSec: [Target.TLS] and [Server.ServeTLS],
+// with certificates at both ends.
 package radius

@@ -93,34 +93,67 @@ func (d *Dynamic) Close() error {
 //	                                               │ seen
 //	                                               └─▶ the same answer
 func (d *Dynamic) take(from netip.AddrPort, b []byte) []byte {
-	drop := func(why error) []byte {
-		d.log().Warn("radius: dynamic authorization dropped", "from", from, "err", why)
-		return nil
-	}
 	secret, ok := d.Clients(from.Addr())
 	if !ok || secret == "" {
-		return drop(errors.New("not a client"))
+		return d.drop(from, errors.New("not a client"))
 	}
+	return d.answer(from, secret, b)
+}
+
+func (d *Dynamic) drop(from netip.AddrPort, why error) []byte {
+	d.log().Warn("radius: dynamic authorization dropped", "from", from, "err", why)
+	return nil
+}
+
+// answer is take for one whose secret is known.
+func (d *Dynamic) answer(from netip.AddrPort, secret Secret, b []byte) []byte {
 	p, err := Parse(b)
 	if err != nil {
-		return drop(err)
+		return d.drop(from, err)
 	}
 	if p.Code != DisconnectRequest && p.Code != CoARequest {
-		return drop(fmt.Errorf("%v", p.Code))
+		return d.drop(from, fmt.Errorf("%v", p.Code))
 	}
 	if _, err := verifyRequest(trim(b), secret); err != nil {
-		return drop(err)
+		return d.drop(from, err)
 	}
+	q, err := d.obey(from, p)
+	if err != nil {
+		return d.drop(from, err)
+	}
+	answer, err := encode(q, p.Identifier, p.Authenticator, secret, true)
+	if err != nil {
+		return d.drop(from, err)
+	}
+	return answer
+}
+
+// Handle is a Handler: as one of a Server, it answers Disconnect and CoA requests that come by ServeTLS, and leaves
+// others. Neither Clients nor Serve is needed for it.
+func (d *Dynamic) Handle(_ context.Context, from netip.AddrPort, p *Packet) (*Packet, error) {
+	if p.Code != DisconnectRequest && p.Code != CoARequest {
+		return nil, nil
+	}
+	q, err := d.obey(from, p)
+	if err != nil {
+		d.drop(from, err)
+		return nil, ErrDrop
+	}
+	return q, nil
+}
+
+// obey does what a verified request asks, once.
+func (d *Dynamic) obey(from netip.AddrPort, p *Packet) (*Packet, error) {
 	now := time.Now()
 	d.mu.Lock()
-	answer, known := d.seen.find(from.Addr(), p.Authenticator, now)
+	kept, known := d.seen.find(from.Addr(), p.Authenticator, now)
 	d.mu.Unlock()
 	if known {
-		return answer
+		return kept, nil
 	}
 	if at, dated := p.uint32(EventTimestamp); !isOfNow(dated, time.Unix(int64(at), 0), now, d.Undated) {
 		// RFC 5176 section 6.3: silently.
-		return drop(errors.New("no Event-Timestamp within five minutes: the clocks differ, or it is a replay; Dynamic.Undated takes requests without"))
+		return nil, errors.New("no Event-Timestamp within five minutes: the clocks differ, or it is a replay; Dynamic.Undated takes requests without")
 	}
 	q := d.act(from, p)
 	for a, v := range p.All() {
@@ -128,14 +161,10 @@ func (d *Dynamic) take(from netip.AddrPort, b []byte) []byte {
 			q.Add(a, v)
 		}
 	}
-	answer, err = encode(q, p.Identifier, p.Authenticator, secret, true)
-	if err != nil {
-		return drop(err)
-	}
 	d.mu.Lock()
-	d.seen.add(from.Addr(), p.Authenticator, now, answer)
+	d.seen.add(from.Addr(), p.Authenticator, now, q)
 	d.mu.Unlock()
-	return answer
+	return q.clone(), nil
 }
 
 func (d *Dynamic) log() *slog.Logger {
@@ -160,7 +189,7 @@ type seenKey struct {
 type seenEntry struct {
 	key    seenKey
 	at     time.Time
-	answer []byte
+	answer *Packet
 }
 
 const (
@@ -168,7 +197,7 @@ const (
 	keepSeen   = 2 * dateWindow
 )
 
-func (s *seenRequests) find(from netip.Addr, auth [16]byte, now time.Time) (answer []byte, known bool) {
+func (s *seenRequests) find(from netip.Addr, auth [16]byte, now time.Time) (answer *Packet, known bool) {
 	for len(s.queue) > 0 && now.Sub(s.queue[0].at) > keepSeen {
 		delete(s.entries, s.queue[0].key)
 		s.queue = s.queue[1:]
@@ -177,10 +206,10 @@ func (s *seenRequests) find(from netip.Addr, auth [16]byte, now time.Time) (answ
 	if e == nil {
 		return nil, false
 	}
-	return e.answer, true
+	return e.answer.clone(), true
 }
 
-func (s *seenRequests) add(from netip.Addr, auth [16]byte, now time.Time, answer []byte) {
+func (s *seenRequests) add(from netip.Addr, auth [16]byte, now time.Time, answer *Packet) {
 	if s.entries == nil {
 		s.entries = make(map[seenKey]*seenEntry)
 	}

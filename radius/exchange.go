@@ -37,7 +37,7 @@ func (c *Client) exchange(ctx context.Context, p *Packet, only *server) (*Packet
 		}
 	}
 	if errors.Is(last, ErrNoAnswer) {
-		return nil, nil, fmt.Errorf("%w: asked %s", ErrNoAnswer, strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf("%w: asked %s", last, strings.Join(names, ", "))
 	}
 	return nil, nil, fmt.Errorf("radius: %s: %w", names[len(names)-1], last)
 }

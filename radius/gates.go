@@ -26,11 +26,17 @@ func mayPassUnfiltered(filters int) bool { return filters == 0 }
 
 // mayTakeRequest: an Access-Request without Message-Authenticator may be anybody's who can spell the address of an access
 // server, and one with Proxy-State is what CVE-2024-3596 needs; one with EAP must have it (RFC 3579 section 3.2), and so
-// must a Status-Server (RFC 5997 section 3). Accounting-Requests are signed by their Authenticator.
+// must a Status-Server (RFC 5997 section 3). The others are signed by their Authenticator. Where TLS has proved who asks,
+// only EAP and Status-Server need it.
 // Test: TestUnsignedRequestDropped.
-func mayTakeRequest(c Code, signed, eap, proxied, unsigned bool) bool {
-	return c == AccountingRequest || signed || c == AccessRequest && unsigned && !eap && !proxied
+func mayTakeRequest(c Code, signed, eap, proxied, unsigned, sealed bool) bool {
+	return !c.isAccess() || signed || c == AccessRequest && !eap && (sealed || unsigned && !proxied)
 }
+
+// mayServeTLS: over RadSec every client has the secret "radsec"; who has no certificate that was verified, or that
+// somebody's function has looked at, is anybody. The system's authorities vouch for everybody, too.
+// Test: TestRadSecNeedsAVerifiedCertificate.
+func mayServeTLS(verified, authorities, looked bool) bool { return verified && authorities || looked }
 
 // maySendAccept: a Grant's filters are functions and cannot be sent; without a Filter-Id in their place a session could do
 // what it was not to. Test: TestGrantWithFiltersNeedsFilterID.

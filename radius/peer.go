@@ -31,6 +31,9 @@ type server struct {
 	mu      sync.Mutex
 	sockets []*socket
 	dead    bool
+	dialAt  time.Time // of TLS, after a failure: not before
+	dialErr error     // and why
+	dials   int       // failed one after the other
 	trialAt time.Time // when dead: when a request may try it first
 	probeAt time.Time // when dead: when a Status-Server may
 	answer  time.Time // the last that was verified
@@ -61,6 +64,9 @@ func jittered(d time.Duration) time.Duration {
 
 // roundTrip sends a request, up to sends times with wait after the first, and returns the verified reply.
 func (s *server) roundTrip(ctx context.Context, p *Packet, sends int, wait time.Duration) (*Packet, error) {
+	if s.sealed() {
+		return s.roundTripTLS(ctx, p, sends, wait)
+	}
 	k, w, err := s.open(ctx, p.Code)
 	if err != nil {
 		return nil, err
@@ -69,7 +75,7 @@ func (s *server) roundTrip(ctx context.Context, p *Packet, sends int, wait time.
 	if p.Code.isAccess() {
 		rand.Read(w.auth[:])
 	}
-	b, err := encode(p, w.id, w.auth, s.target.Secret, p.Code.isAccess())
+	b, err := encode(p, w.id, w.auth, s.secret(), p.Code.isAccess())
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +103,7 @@ func (s *server) roundTrip(ctx context.Context, p *Packet, sends int, wait time.
 			return reply, nil
 		case <-k.closed:
 			t.Stop()
-			return nil, errClosed
+			return nil, k.reason()
 		case <-ctx.Done():
 			t.Stop()
 			err := context.Cause(ctx)
@@ -121,11 +127,7 @@ func (s *server) unanswered(start time.Time, mine *socket) {
 	if s.answer.After(start) {
 		return // it is slow with one, not dead
 	}
-	now := time.Now()
-	if !s.dead {
-		s.client.log().Warn("radius: server does not answer", "server", s.addr)
-		s.dead, s.probeAt, s.trialAt = true, now, now.Add(trialEvery)
-	}
+	s.died("it does not answer")
 	// The name may lead elsewhere by now.
 	keep := s.sockets[:0]
 	for _, k := range s.sockets {
@@ -136,12 +138,23 @@ func (s *server) unanswered(start time.Time, mine *socket) {
 	s.sockets = keep
 }
 
+// died notes that the server is not to be asked first. s.mu is held.
+func (s *server) died(why string) {
+	if s.dead {
+		return
+	}
+	now := time.Now()
+	s.client.log().Warn("radius: server is dead", "server", s.addr, "why", why)
+	s.dead, s.probeAt, s.trialAt = true, now, now.Add(trialEvery)
+}
+
 // answered notes a verified reply.
 func (s *server) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Replies++
 	s.answer = time.Now()
+	s.dialAt, s.dialErr, s.dials = time.Time{}, nil, 0
 	if s.dead {
 		s.dead = false
 		s.client.log().Info("radius: server answers again", "server", s.addr)
@@ -205,15 +218,12 @@ func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) 
 	if k := s.reserve(w); k != nil {
 		return k, w, nil
 	}
-	dial := s.client.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, "udp", s.addr)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	k := &socket{server: s, conn: conn, closed: make(chan struct{}), stopped: make(chan struct{})}
+	k.heard.Store(time.Now().UnixNano())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sockets) >= maxSockets {
@@ -222,8 +232,25 @@ func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) 
 	}
 	k.reserve(w)
 	s.sockets = append(s.sockets, k)
-	go k.read()
+	if s.sealed() {
+		go k.readTLS()
+		go k.watch()
+	} else {
+		go k.read()
+	}
 	return k, w, nil
+}
+
+// dial connects a socket.
+func (s *server) dial(ctx context.Context) (net.Conn, error) {
+	dial := s.client.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	if s.sealed() {
+		return s.dialTLS(ctx, dial)
+	}
+	return dial(ctx, "udp", s.addr)
 }
 
 // reserve takes an identifier of an open socket.
@@ -256,7 +283,7 @@ func (s *server) close() {
 	s.sockets = nil
 	s.mu.Unlock()
 	for _, k := range list {
-		k.close()
+		k.close(errClosed)
 	}
 	for _, k := range list {
 		<-k.stopped

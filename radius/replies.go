@@ -1,7 +1,6 @@
 package radius
 
 import (
-	"net"
 	"net/netip"
 	"time"
 )
@@ -15,7 +14,7 @@ type replyCache struct {
 
 // A replyKey is what an access server tells its requests apart by.
 type replyKey struct {
-	pc   *net.PacketConn
+	way  way
 	from netip.AddrPort
 	id   byte
 }

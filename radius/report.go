@@ -98,7 +98,11 @@ func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet) {
 		if t, ok := p.uint32(EventTimestamp); ok {
 			q.addUint32(AcctDelayTime, uint32(max(0, time.Now().Unix()-int64(t))))
 		}
-		if _, err = s.roundTrip(ctx, q, 1, wait); err == nil || ctx.Err() != nil {
+		var reply *Packet
+		if reply, err = s.roundTrip(ctx, q, 1, wait); err == nil {
+			err = received(reply)
+		}
+		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}
@@ -112,6 +116,15 @@ func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet) {
 	r.tries++
 	r.next = time.Now().Add(jittered(min(time.Second<<min(r.tries, 6), acctLongest)))
 	a.log().Debug("radius: accounting record not sent", "session", r.session, "err", err)
+}
+
+// received reports whether an Accounting-Response is a receipt. With an Error-Cause it says that the server takes no
+// accounting, RFC 6614 section 2.5.
+func received(p *Packet) error {
+	if cause, ok := p.uint32(ErrorCause); ok {
+		return fmt.Errorf("radius: the server takes no accounting: Error-Cause %d", cause)
+	}
+	return nil
 }
 
 // put spools a record.

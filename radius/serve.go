@@ -5,64 +5,87 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 )
+
+// A way is how a request came, and its reply goes.
+type way interface {
+	send(b []byte, to netip.AddrPort)
+	accounts() bool // it is for accounting alone
+}
 
 // A request is one that is verified, and has no answer yet.
 type request struct {
 	server *Server
-	pc     *net.PacketConn
+	ctx    context.Context
+	way    way
+	sealed bool // by TLS
 	from   netip.AddrPort
 	secret Secret
 	packet *Packet // secrets in clear
 	key    replyKey
 }
 
-// take verifies a datagram and has it answered.
-//
-//	known client ─▶ parsed ─▶ code ─▶ verified ─▶ signed ─▶ new ────▶ answered, the reply kept
-//	                                                         │ seen
-//	                                                         └─▶ the same reply; nothing while it is worked at
-func (s *Server) take(pc *net.PacketConn, from netip.AddrPort, b []byte) {
+// takeUDP takes a datagram from who is known.
+func (s *Server) takeUDP(e *udpEnd, from netip.AddrPort, b []byte) {
 	secret, ok := s.Clients(from.Addr())
 	if !ok || secret == "" {
 		s.drop(from, errors.New("not an access server"))
 		return
 	}
+	r := &request{server: s, ctx: s.ctx, way: e, from: from, secret: secret}
+	if err := r.take(b); err != nil {
+		s.drop(from, err)
+	}
+}
+
+// take verifies a request and has it answered.
+//
+//	known client ─▶ parsed ─▶ code ─▶ verified ─▶ signed ─▶ new ────▶ answered, the reply kept
+//	                                                         │ seen
+//	                                                         └─▶ the same reply; nothing while it is worked at
+func (r *request) take(b []byte) error {
+	s := r.server
 	p, err := Parse(b)
 	if err != nil {
-		s.drop(from, err)
-		return
+		return err
 	}
 	b = trim(b)
-	if p.Code != AccessRequest && p.Code != AccountingRequest && p.Code != StatusServer {
-		s.drop(from, fmt.Errorf("%v", p.Code))
-		return
+	switch p.Code {
+	case AccessRequest, AccountingRequest, StatusServer:
+	case DisconnectRequest, CoARequest:
+		if !r.sealed { // there they go to another port
+			return fmt.Errorf("%v", p.Code)
+		}
+	default:
+		return unwantedError{p.Code}
 	}
-	signed, err := verifyRequest(b, secret)
+	signed, err := verifyRequest(b, r.secret)
 	if err != nil {
-		s.drop(from, err)
-		return
+		return err
 	}
 	_, eap := p.Get(EAPMessage)
 	_, proxied := p.Get(ProxyState)
-	if !mayTakeRequest(p.Code, signed, eap, proxied, s.Unsigned) {
-		s.drop(from, fmt.Errorf("%v without Message-Authenticator (CVE-2024-3596): Server.Unsigned accepts it", p.Code))
-		return
+	if !mayTakeRequest(p.Code, signed, eap, proxied, s.Unsigned, r.sealed) {
+		return fmt.Errorf("%v without Message-Authenticator (CVE-2024-3596): Server.Unsigned accepts it", p.Code)
 	}
-	if err := reveal(p, p.Authenticator, secret); err != nil {
-		s.drop(from, err)
-		return
+	if err := reveal(p, p.Authenticator, r.secret); err != nil {
+		return err
 	}
-	r := &request{server: s, pc: pc, from: from, secret: secret, packet: p, key: replyKey{pc, from, p.Identifier}}
+	r.packet, r.key = p, replyKey{r.way, r.from, p.Identifier}
 	fresh, reply := s.begin(r)
 	if fresh {
 		go r.answer()
 	} else if reply != nil {
-		(*pc).WriteTo(reply, net.UDPAddrFromAddrPort(from))
+		r.way.send(reply, r.from)
 	}
+	return nil
 }
+
+// An unwantedError is a packet that no server takes.
+type unwantedError struct{ code Code }
+
+func (e unwantedError) Error() string { return e.code.String() }
 
 func (s *Server) drop(from netip.AddrPort, why error) {
 	s.log().LogAttrs(context.Background(), slog.LevelWarn, "radius: request dropped", slog.Any("from", from), slog.Any("err", why))
@@ -98,15 +121,17 @@ func (r *request) answer() {
 		b, err = r.encode(reply)
 	}
 	s.mu.Lock()
-	s.pending--
 	s.replies.end(r.key, r.packet.Authenticator, b)
 	s.mu.Unlock()
 	if err != nil && !errors.Is(err, ErrDrop) {
 		s.log().Warn("radius: request not answered", "from", r.from, "code", r.packet.Code.String(), "err", err)
 	}
 	if b != nil {
-		(*r.pc).WriteTo(b, net.UDPAddrFromAddrPort(r.from))
+		r.way.send(b, r.from)
 	}
+	s.mu.Lock()
+	s.pending-- // only now: who takes no replies is not to have room for more requests
+	s.mu.Unlock()
 }
 
 // encode signs a reply. Proxy-States come back as they came, RFC 2865 section 5.33.
@@ -123,7 +148,7 @@ func (r *request) encode(p *Packet) ([]byte, error) {
 
 func (s *Server) respond(r *request) (*Packet, error) {
 	if s.Handler != nil {
-		if reply, err := s.Handler(s.ctx, r.from, r.packet.clone()); reply != nil || err != nil {
+		if reply, err := s.Handler(r.ctx, r.from, r.packet.clone()); reply != nil || err != nil {
 			return reply, err
 		}
 	}
@@ -132,12 +157,17 @@ func (s *Server) respond(r *request) (*Packet, error) {
 		return s.status(r), nil
 	case AccountingRequest:
 		if s.Account == nil {
+			if r.sealed {
+				return unsupported(r.packet), nil
+			}
 			return nil, ErrDrop
 		}
-		if err := s.Account(s.ctx, newRecord(r.packet, r.from)); err != nil {
+		if err := s.Account(r.ctx, newRecord(r.packet, r.from)); err != nil {
 			return nil, err
 		}
 		return &Packet{Code: AccountingResponse}, nil
+	case DisconnectRequest, CoARequest:
+		return unsupported(r.packet), nil
 	}
 	if s.Authenticator == nil {
 		return nil, ErrDrop
@@ -145,10 +175,10 @@ func (s *Server) respond(r *request) (*Packet, error) {
 	return s.access(r)
 }
 
-// status answers a Status-Server: an authentication port accepts, an accounting port responds (RFC 5997 section 3).
+// status answers a Status-Server: an authentication port accepts, as does RadSec; an accounting port responds (RFC 5997
+// section 3, RFC 6613 section 2.6.5).
 func (s *Server) status(r *request) *Packet {
-	local, _ := addrPort((*r.pc).LocalAddr())
-	if s.Authenticator == nil || local.Port() == 1813 {
+	if r.way.accounts() || !r.sealed && s.Authenticator == nil && s.Handler == nil {
 		return &Packet{Code: AccountingResponse}
 	}
 	return &Packet{Code: AccessAccept}

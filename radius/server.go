@@ -2,6 +2,7 @@ package radius
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,26 +13,32 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// A Server answers requests over UDP. Set Clients, and Authenticator or Account or Handler. It must not be copied once it
+// A Server answers requests over UDP and RadSec. Set Clients, and Authenticator or Account or Handler. It must not be copied once it
 // serves.
 type Server struct {
-	Clients       func(from netip.Addr) (Secret, bool)       // the secret of an access server; required; Secrets.Find fits
+	Clients       func(from netip.Addr) (Secret, bool)       // the secret of an access server; required by Serve; Secrets.Find fits
 	Authenticator ppp.Authenticator                          // answers Access-Requests; nil drops them
 	Account       func(ctx context.Context, r *Record) error // takes accounting; an error sends no answer, so that it comes again; nil drops it
 	Handler       Handler                                    // sees every verified request first; nil, or a nil answer with a nil error, goes on
 	Accept        func(p *Packet, g *ppp.Grant)              // may add attributes to an Access-Accept
 	Unsigned      bool                                       // accept Access-Requests without Message-Authenticator
+	TLSConfig     *tls.Config                                // for ServeTLS
+	MaxConns      int                                        // connections of ServeTLS; 0 means 1024
 	MaxPending    int                                        // requests that are worked at, and EAP conversations; 0 means 1024
 	Logger        *slog.Logger                               // nil is silent
 
 	mu      sync.Mutex
 	closing bool
-	conns   map[*net.PacketConn]struct{} // by pointer: a PacketConn need not be comparable
-	ctx     context.Context              // of the work; nil before the first Serve
+	conns   map[endpoint]struct{}
+	ctx     context.Context // of the work; nil before the first Serve
 	cancel  context.CancelFunc
 	drained chan struct{} // closed when Shutdown or Close has done its work
 	work    sync.WaitGroup
 	pending int
+
+	streams, unproven int                // connections of RadSec, and those without a certificate yet
+	sources           map[netip.Addr]int // of those
+
 	replies replyCache
 	talks   map[string]*talk // by State
 }
@@ -66,11 +73,12 @@ func (s *Server) Serve(pc net.PacketConn) error {
 	if s.Clients == nil {
 		return errors.New("radius: a Server without Clients")
 	}
-	if !s.serving(&pc) {
-		return ErrServerClosed
+	e := &udpEnd{pc}
+	if err := s.serving(e); err != nil {
+		return err
 	}
-	defer s.served(&pc)
-	err := receive(pc, s.isClosing, func(from netip.AddrPort, b []byte) { s.take(&pc, from, b) })
+	defer s.served(e)
+	err := receive(pc, s.isClosing, func(from netip.AddrPort, b []byte) { s.takeUDP(e, from, b) })
 	if err == ErrServerClosed {
 		<-s.drained // answers under way need pc
 	}
@@ -111,26 +119,46 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port()), err == nil
 }
 
-func (s *Server) serving(pc *net.PacketConn) bool {
+// An endpoint is what a Server reads from.
+type endpoint interface {
+	interrupt()   // takes no more
+	Close() error // at once
+}
+
+// A udpEnd is a socket. It is used by pointer: a PacketConn need not be comparable.
+type udpEnd struct{ pc net.PacketConn }
+
+func (e *udpEnd) interrupt()   { e.pc.SetReadDeadline(time.Unix(1, 0)) }
+func (e *udpEnd) Close() error { return e.pc.Close() }
+
+func (e *udpEnd) send(b []byte, to netip.AddrPort) { e.pc.WriteTo(b, net.UDPAddrFromAddrPort(to)) }
+
+func (e *udpEnd) accounts() bool {
+	local, _ := addrPort(e.pc.LocalAddr())
+	return local.Port() == 1813
+}
+
+// serving notes an endpoint that is read from.
+func (s *Server) serving(e endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return false
+		return ErrServerClosed
 	}
 	if s.conns == nil {
-		s.conns, s.talks = make(map[*net.PacketConn]struct{}), make(map[string]*talk)
+		s.conns, s.talks = make(map[endpoint]struct{}), make(map[string]*talk)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.drained = make(chan struct{})
 	}
-	s.conns[pc] = struct{}{}
-	return true
+	s.conns[e] = struct{}{}
+	return nil
 }
 
-func (s *Server) served(pc *net.PacketConn) {
+func (s *Server) served(e endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closing {
-		delete(s.conns, pc)
+	if !s.closing { // then the map is read by who closes
+		delete(s.conns, e)
 	}
 }
 
@@ -144,8 +172,8 @@ func (s *Server) isClosing() bool {
 // would need more requests, end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	conns := s.stop()
-	for pc := range conns {
-		(*pc).SetReadDeadline(time.Unix(1, 0))
+	for e := range conns {
+		e.interrupt()
 	}
 	for _, t := range s.openTalks() {
 		t.stop()
@@ -189,19 +217,19 @@ func (s *Server) drain() {
 	}
 }
 
-func (s *Server) stop() map[*net.PacketConn]struct{} {
+func (s *Server) stop() map[endpoint]struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
 	return s.conns
 }
 
-func (s *Server) closeConns(conns map[*net.PacketConn]struct{}) {
+func (s *Server) closeConns(conns map[endpoint]struct{}) {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	for pc := range conns {
-		(*pc).Close()
+	for e := range conns {
+		e.Close()
 	}
 }
 

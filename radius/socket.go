@@ -5,18 +5,25 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// A socket is a port of this end towards a server: 256 requests may wait on one.
+// A socket is a port of this end towards a server, or a TLS connection to it: 256 requests may wait on one.
 type socket struct {
-	server *server
-	conn   net.Conn
-	closed chan struct{}
+	server  *server
+	conn    net.Conn
+	closed  chan struct{}
+	heard   atomic.Int64 // Unix nanoseconds: when a packet that counts came last; of TLS
+	replied atomic.Bool  // something was answered
+	writes  sync.Mutex   // of TLS
 
 	stopped chan struct{} // closed when its reader has ended
 
 	mu      sync.Mutex
 	over    bool
+	why     error // that it is over
+	sendErr error // of TLS
 	next    byte
 	busy    int
 	waiters [256]*waiter
@@ -62,15 +69,16 @@ func (k *socket) release(w *waiter) {
 	k.busy--
 }
 
-func (k *socket) close() {
+// close closes the socket; who waits on it gets why.
+func (k *socket) close(why error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.shut()
+	k.shut(why)
 }
 
-func (k *socket) shut() {
+func (k *socket) shut(why error) {
 	if !k.over {
-		k.over = true
+		k.over, k.why = true, why
 		close(k.closed)
 		k.conn.Close()
 	}
@@ -81,7 +89,7 @@ func (k *socket) closeIfIdle(mine bool) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.busy == 0 || mine && k.busy == 1 {
-		k.shut()
+		k.shut(errBroken)
 		return true
 	}
 	return false
@@ -91,13 +99,15 @@ func (k *socket) closeIfIdle(mine bool) bool {
 func (k *socket) read() {
 	defer close(k.stopped)
 	defer k.server.forget(k)
-	defer k.close()
+	defer k.close(errBroken)
 	b := make([]byte, maxPacket)
 	for failed := 0; failed < 16; {
 		n, err := k.conn.Read(b)
 		if err == nil {
 			failed = 0
-			k.take(b[:n])
+			if err := k.take(b[:n]); err != nil {
+				k.server.drop(err)
+			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -107,12 +117,11 @@ func (k *socket) read() {
 	}
 }
 
-// take gives a datagram to who waits for it, if it is what it should be.
-func (k *socket) take(b []byte) {
+// take gives a packet to who waits for it, if it is what it should be.
+func (k *socket) take(b []byte) error {
 	p, err := Parse(b)
 	if err != nil {
-		k.server.drop(err)
-		return
+		return err
 	}
 	k.mu.Lock()
 	w := k.waiters[p.Identifier]
@@ -121,23 +130,34 @@ func (k *socket) take(b []byte) {
 	}
 	k.mu.Unlock()
 	if w == nil {
-		k.server.drop(fmt.Errorf("radius: %v under identifier %d, under which no request waits", p.Code, p.Identifier))
-		return
+		return lateError{p.Code, p.Identifier}
 	}
 	if err := k.server.check(p, trim(b), w); err != nil {
-		k.server.drop(err)
-		return
+		return err
 	}
+	k.heard.Store(time.Now().UnixNano())
+	k.replied.Store(true)
 	k.server.answered()
 	select {
 	case w.reply <- p:
 	default: // one more
 	}
+	return nil
+}
+
+// A lateError says that nobody waits for a reply, as when the server was slow.
+type lateError struct {
+	code Code
+	id   byte
+}
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("radius: %v under identifier %d, under which no request waits", e.code, e.id)
 }
 
 // check verifies a reply, and takes its secrets out of hiding.
 func (s *server) check(p *Packet, b []byte, w *waiter) error {
-	signed, err := verifyReply(b, w.auth, s.target.Secret)
+	signed, err := verifyReply(b, w.auth, s.secret())
 	if err != nil {
 		return err
 	}
@@ -145,8 +165,8 @@ func (s *server) check(p *Packet, b []byte, w *waiter) error {
 		return fmt.Errorf("radius: %v does not answer %v", p.Code, w.code)
 	}
 	_, eap := p.Get(EAPMessage)
-	if !mayTakeReply(w.code.isAccess(), signed, eap, s.target.Unsigned) {
+	if !mayTakeReply(w.code.isAccess(), signed, eap, s.target.Unsigned || s.sealed()) {
 		return fmt.Errorf("radius: %v without Message-Authenticator (CVE-2024-3596): Target.Unsigned accepts it", p.Code)
 	}
-	return reveal(p, w.auth, s.target.Secret)
+	return reveal(p, w.auth, s.secret())
 }

@@ -1,0 +1,221 @@
+package radius
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	defaultConns = 1024
+	mostUnproven = 64 // connections that have not finished their handshake
+	mostOfSource = 8  // of these, from one address
+	idleTime     = time.Hour
+)
+
+// ServeTLS answers RadSec (RFC 6614) connections of l until Shutdown or Close, which close l. It never returns nil. It may
+// run beside Serve, and for several listeners.
+//
+// A client is known by its certificate alone: Clients is not asked. TLSConfig must have it verified, against ClientCAs; who
+// of those may come is said by VerifyConnection, as is all of it where ClientAuth is RequireAnyClientCert. A Handler finds
+// the certificate by ConnectionState. The shared secret is "radsec".
+func (s *Server) ServeTLS(l net.Listener) error {
+	defer l.Close()
+	config, err := s.tlsConfig()
+	if err != nil {
+		return err
+	}
+	e := &listenEnd{l}
+	if err := s.serving(e); err != nil {
+		return err
+	}
+	defer s.served(e)
+	var streams sync.WaitGroup
+	err = s.acceptTLS(l, &streams, config)
+	streams.Wait()
+	if err == ErrServerClosed {
+		<-s.drained
+	}
+	return err
+}
+
+// tlsConfig is the Server's own, in which every client must prove who it is.
+func (s *Server) tlsConfig() (*tls.Config, error) {
+	if s.TLSConfig == nil {
+		return nil, errors.New("radius: ServeTLS without TLSConfig")
+	}
+	c := s.TLSConfig.Clone()
+	looked := c.ClientAuth == tls.RequireAnyClientCert && (c.VerifyConnection != nil || c.VerifyPeerCertificate != nil)
+	if !looked {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if !mayServeTLS(c.ClientAuth == tls.RequireAndVerifyClientCert, c.ClientCAs != nil, looked) {
+		return nil, errors.New("radius: ServeTLS without TLSConfig.ClientCAs: any certificate in the world would do")
+	}
+	if c.GetConfigForClient != nil {
+		return nil, errors.New("radius: ServeTLS with TLSConfig.GetConfigForClient, which could leave the client's certificate unverified")
+	}
+	return c, nil
+}
+
+// acceptTLS takes connections until the listener ends.
+func (s *Server) acceptTLS(l net.Listener, streams *sync.WaitGroup, config *tls.Config) error {
+	var delay time.Duration
+	for {
+		conn, err := l.Accept()
+		switch {
+		case s.isClosing():
+			if err == nil {
+				conn.Close()
+			}
+			return ErrServerClosed
+		case err == nil:
+			delay = 0
+			if from := streamAddr(conn); s.enter(from.Addr()) {
+				streams.Go(func() { s.connection(conn, config, from) })
+			} else {
+				s.log().Warn("radius: too many connections, one is closed", "from", from)
+				conn.Close()
+			}
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default: // too many open files, or the like
+			delay = min(max(2*delay, time.Millisecond), time.Second)
+			time.Sleep(delay)
+		}
+	}
+}
+
+// enter counts a connection, if there is room.
+func (s *Server) enter(from netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := s.MaxConns
+	if most <= 0 {
+		most = defaultConns
+	}
+	if s.streams >= most || s.unproven >= mostUnproven || s.sources[from] >= mostOfSource {
+		return false
+	}
+	if s.sources == nil {
+		s.sources = make(map[netip.Addr]int)
+	}
+	s.streams++
+	s.unproven++
+	s.sources[from]++
+	return true
+}
+
+// proved counts a connection no longer among those that have not said who they are.
+func (s *Server) proved(from netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unproven--
+	if s.sources[from]--; s.sources[from] == 0 {
+		delete(s.sources, from)
+	}
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams--
+}
+
+// connection serves one.
+func (s *Server) connection(raw net.Conn, config *tls.Config, from netip.AddrPort) {
+	defer s.leave()
+	conn := tls.Server(raw, config)
+	e := &stream{conn: conn}
+	defer e.Close()
+	if s.serving(e) != nil {
+		s.proved(from.Addr())
+		return
+	}
+	defer s.served(e)
+	ctx, cancel := context.WithTimeout(s.ctx, dialTime)
+	err := conn.HandshakeContext(ctx)
+	cancel()
+	s.proved(from.Addr())
+	if err != nil {
+		s.log().Info("radius: RadSec handshake failed", "from", from, "err", err)
+		return
+	}
+	state := conn.ConnectionState()
+	name := certificateName(&state)
+	s.log().Info("radius: RadSec client connected", "from", from, "certificate", name)
+	err = s.requests(e, from, context.WithValue(s.ctx, stateKey{}, &state))
+	if s.isClosing() {
+		<-s.drained // answers under way need it
+		return
+	}
+	s.log().Info("radius: RadSec client left", "from", from, "certificate", name, "err", err)
+}
+
+// requests takes what comes over a connection until it ends.
+func (s *Server) requests(e *stream, from netip.AddrPort, ctx context.Context) error {
+	b := make([]byte, maxPacket)
+	for {
+		n, err := readPacket(e.conn, b, idleTime, s.isClosing)
+		if err != nil {
+			return err
+		}
+		r := &request{server: s, ctx: ctx, way: e, sealed: true, from: from, secret: radsecSecret}
+		if err := r.take(b[:n]); err != nil {
+			s.drop(from, err)
+			if !errors.As(err, new(unwantedError)) {
+				return err // RFC 6613 section 2.6.4: the connection is of no use any more
+			}
+		}
+	}
+}
+
+// A listenEnd is a listener.
+type listenEnd struct{ l net.Listener }
+
+func (e *listenEnd) interrupt()   { e.l.Close() }
+func (e *listenEnd) Close() error { return e.l.Close() }
+
+// A stream is a connection of a RadSec client.
+type stream struct {
+	conn   *tls.Conn
+	writes sync.Mutex
+}
+
+func (e *stream) interrupt() { e.conn.SetReadDeadline(time.Unix(1, 0)) }
+
+// Close closes without TLS' goodbye, which might wait for one who takes nothing.
+func (e *stream) Close() error { return e.conn.NetConn().Close() }
+
+func (e *stream) send(b []byte, _ netip.AddrPort) {
+	if writePacket(e.conn, &e.writes, b) != nil {
+		e.Close()
+	}
+}
+
+func (e *stream) accounts() bool { return false }
+
+type stateKey struct{}
+
+// ConnectionState returns the TLS connection by which a request came, for a Handler, an Authenticator or Account to know
+// the access server's certificate; nil: it came by UDP.
+func ConnectionState(ctx context.Context) *tls.ConnectionState {
+	state, _ := ctx.Value(stateKey{}).(*tls.ConnectionState)
+	return state
+}
+
+// certificateName is what a client's certificate calls it.
+func certificateName(state *tls.ConnectionState) string {
+	if len(state.PeerCertificates) == 0 {
+		return ""
+	}
+	c := state.PeerCertificates[0]
+	if len(c.DNSNames) > 0 {
+		return c.DNSNames[0]
+	}
+	return c.Subject.CommonName
+}
