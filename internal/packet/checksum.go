@@ -8,16 +8,26 @@ import (
 
 // Sum adds b, as 16-bit words in one's complement, to sum. Only the last of several parts may have an odd length.
 func Sum(b []byte, sum uint64) uint64 {
-	// RFC 1071 section 2(C): words may be added at any width as long as carries come back in.
-	var carry uint64
-	for len(b) >= 32 {
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
-		sum += carry // cannot overflow again: a sum that carried is at most 2^64-2
-		b = b[32:]
+	// RFC 1071 section 2(C): words may be added at any width as long as carries come back in. Section 2(B): and in any byte
+	// order, so what is long is added as it lies, and turned around once.
+	if len(b) >= 64 {
+		var s, carry uint64
+		for len(b) >= 64 {
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[16:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[24:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[32:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[40:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[48:]), carry)
+			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[56:]), carry)
+			s += carry // cannot overflow again: a sum that carried is at most 2^64-2
+			b = b[64:]
+		}
+		sum, carry = bits.Add64(sum, uint64(bits.ReverseBytes16(fold(s))), 0)
+		sum += carry
 	}
+	var carry uint64
 	for len(b) >= 8 {
 		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
 		sum += carry
@@ -33,12 +43,15 @@ func Sum(b []byte, sum uint64) uint64 {
 }
 
 // Fold makes the Internet checksum of a Sum.
-func Fold(sum uint64) uint16 {
+func Fold(sum uint64) uint16 { return ^fold(sum) }
+
+// fold adds the words of a sum, whatever their order.
+func fold(sum uint64) uint16 {
 	sum = sum>>32 + sum&0xffffffff
 	sum = sum>>32 + sum&0xffffffff
 	s := uint32(sum>>16) + uint32(sum&0xffff)
 	s = s>>16 + s&0xffff
-	return ^uint16(s>>16 + s)
+	return uint16(s>>16 + s)
 }
 
 // Checksum is the Internet checksum of b after what is in sum (RFC 1071).

@@ -7,4 +7,10 @@ import (
 )
 
 // adopt takes over a utun descriptor.
-func adopt(f *os.File) (wtun.Device, error) { return wtun.CreateTUNFromFile(f, 0) }
+func adopt(f *os.File) (device, error) {
+	d, err := wtun.CreateTUNFromFile(f, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &library{Device: d}, nil
+}

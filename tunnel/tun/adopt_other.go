@@ -2,10 +2,6 @@
 
 package tun
 
-import (
-	"os"
+import "os"
 
-	wtun "golang.zx2c4.com/wireguard/tun"
-)
-
-func adopt(f *os.File) (wtun.Device, error) { return nil, unsupported("FromFile") }
+func adopt(f *os.File) (device, error) { return nil, unsupported("FromFile") }

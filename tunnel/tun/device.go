@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/dialway/dialway/tunnel"
-	wtun "golang.zx2c4.com/wireguard/tun"
 )
 
 // A Config says how a device is opened; the zero Config lets the system choose the name.
@@ -37,27 +36,33 @@ type Device struct {
 
 var _ tunnel.PacketIO = (*Device)(nil)
 
+// A device is what the system gives: a descriptor on Linux, wireguard/tun's elsewhere. It takes and fills what a PacketIO does.
+type device interface {
+	Read(bufs [][]byte, sizes []int, offset int) (n int, err error)
+	Write(bufs [][]byte, offset int) (n int, err error)
+	BatchSize() int
+	Close() error
+}
+
 // A queue is one descriptor of a device.
 type queue struct {
 	mu      sync.Mutex
 	changed *sync.Cond // mu; cur has changed, or closed
-	cur     wtun.Device
+	cur     device
 	closed  bool
 	batch   int
 	mtu     *atomic.Int64 // the device's, shared by its queues
 	sys     *system       // likewise
-
-	out writer
 }
 
-func (q *queue) init(d wtun.Device, batch int, mtu *atomic.Int64, sys *system) *queue {
+func (q *queue) init(d device, batch int, mtu *atomic.Int64, sys *system) *queue {
 	q.cur, q.batch, q.mtu, q.sys = d, batch, mtu, sys
 	q.changed = sync.NewCond(&q.mu)
 	return q
 }
 
 // current waits for a descriptor.
-func (q *queue) current() (wtun.Device, error) {
+func (q *queue) current() (device, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.cur == nil && !q.closed {
@@ -70,7 +75,7 @@ func (q *queue) current() (wtun.Device, error) {
 }
 
 // still reports whether d is still the descriptor in use.
-func (q *queue) still(d wtun.Device) bool {
+func (q *queue) still(d device) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.cur == d && !q.closed
@@ -85,7 +90,7 @@ func (q *queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := readSafely(d, bufs, sizes, offset)
+		n, err := d.Read(bufs, sizes, offset)
 		switch {
 		case n > 0:
 			return n, nil
@@ -109,28 +114,11 @@ func (q *queue) grown() bool {
 	return mtu > q.mtu.Swap(max(mtu, q.mtu.Load()))
 }
 
-// aboutPacket reports whether an error of the library is about what it read, and not about reading.
+// aboutPacket reports whether an error is about what was read, and not about reading.
 func aboutPacket(err error) bool {
 	var path *os.PathError
 	var number syscall.Errno
 	return !errors.As(err, &path) && !errors.As(err, &number) && !errors.Is(err, os.ErrClosed)
-}
-
-// errTooSmall: a segment is larger than a buffer, because somebody has raised the interface's MTU.
-var errTooSmall = errors.New("tun: packet larger than the buffers")
-
-// readSafely reads. The library slices without looking when a segment is larger than its buffer.
-func readSafely(d wtun.Device, bufs [][]byte, sizes []int, offset int) (n int, err error) {
-	defer func() {
-		if recover() != nil {
-			n, err = 0, errTooSmall
-		}
-	}()
-	n, err = d.Read(bufs, sizes, offset)
-	if n == 1 && sizes[0] == len(bufs[0])-offset && isCut(bufs[0][offset:]) {
-		return 0, errTooSmall // without offload the kernel cuts
-	}
-	return n, err
 }
 
 // isCut reports whether an IP packet says that it is longer than it is.
@@ -155,7 +143,7 @@ func (q *queue) Write(bufs [][]byte, offset int) (int, error) {
 	if d == nil {
 		return 0, nil
 	}
-	n, err := q.out.write(d, q.batch, bufs, offset)
+	n, err := d.Write(bufs, offset)
 	if errors.Is(err, os.ErrClosed) && !q.still(d) {
 		err = nil // swapped or closed meanwhile: the next Write knows
 	}
@@ -172,7 +160,7 @@ func (q *queue) MTU() int { return int(q.mtu.Load()) }
 func (q *queue) Close() error { return q.swap(nil, true) }
 
 // swap puts d in the place of the present descriptor, which it closes.
-func (q *queue) swap(d wtun.Device, closing bool) error {
+func (q *queue) swap(d device, closing bool) error {
 	q.mu.Lock()
 	old := q.cur
 	if q.closed {
@@ -233,7 +221,7 @@ func FromFile(f *os.File, mtu int) (*Device, error) {
 // none until the next Swap. f is the Device's afterwards, unless there is an error, which leaves all as it was. mtu 0
 // leaves the MTU.
 func (d *Device) Swap(f *os.File, mtu int) error {
-	var w wtun.Device
+	var w device
 	if f != nil {
 		var err error
 		if w, err = take(f); err != nil {
@@ -246,7 +234,7 @@ func (d *Device) Swap(f *os.File, mtu int) error {
 	return d.queue.swap(w, false)
 }
 
-func take(f *os.File) (wtun.Device, error) {
+func take(f *os.File) (device, error) {
 	w, err := adopt(f)
 	if err != nil {
 		return nil, fmt.Errorf("tun: take over %s: %w", f.Name(), err)

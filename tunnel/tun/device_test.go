@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,8 +22,6 @@ type fake struct {
 	closed chan struct{}
 	once   sync.Once
 	batch  int
-	refuse atomic.Bool // answers EINVAL to more than one packet at a time
-	writes atomic.Int64
 }
 
 func newFake() *fake {
@@ -46,7 +42,6 @@ func (f *fake) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 }
 
 func (f *fake) Write(bufs [][]byte, offset int) (int, error) {
-	f.writes.Add(1)
 	select {
 	case <-f.closed:
 		return 0, os.ErrClosed
@@ -54,9 +49,6 @@ func (f *fake) Write(bufs [][]byte, offset int) (int, error) {
 	}
 	if offset < 10 {
 		return 0, errors.New("invalid offset")
-	}
-	if f.refuse.Load() && len(bufs) > 1 {
-		return 0, syscall.EINVAL
 	}
 	for _, b := range bufs {
 		clear(b[offset-10 : offset])
@@ -79,8 +71,8 @@ func (f *fake) Name() (string, error)     { return "fake", nil }
 func (f *fake) Events() <-chan wtun.Event { return nil }
 func (f *fake) BatchSize() int            { return f.batch }
 
-// device returns a Device on a fake.
-func device(t *testing.T, f *fake) *Device {
+// deviceOn returns a Device on a fake.
+func deviceOn(t *testing.T, f *fake) *Device {
 	t.Helper()
 	d, err := FromFile(nil, 0)
 	if err != nil {
@@ -88,7 +80,7 @@ func device(t *testing.T, f *fake) *Device {
 	}
 	d.queue.batch = 128
 	if f != nil {
-		d.queue.swap(f, false)
+		d.queue.swap(&library{Device: f}, false)
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
@@ -96,7 +88,7 @@ func device(t *testing.T, f *fake) *Device {
 
 func TestWriteLeavesNeighboursAlone(t *testing.T) {
 	f := newFake()
-	d := device(t, f)
+	d := deviceOn(t, f)
 	for _, offset := range []int{0, 1, 8, 40} {
 		// Two packets as a link lends them: next to each other in one buffer, with less room between them than the library
 		// writes in front of a packet.
@@ -142,39 +134,8 @@ func TestWriteLeavesNeighboursAlone(t *testing.T) {
 	}
 }
 
-func TestWriteStopsJoiningWhereItIsRefused(t *testing.T) {
-	f := newFake()
-	f.refuse.Store(true)
-	d := device(t, f)
-	lost := 0
-	for range 30 {
-		if n, err := d.Write([][]byte{{1}, {2}, {3}}, 0); err != nil {
-			t.Fatal(err)
-		} else if n == 0 {
-			lost++
-		}
-		d.Write([][]byte{{4}}, 0) // alone, which is never refused
-	}
-	if lost != 8 {
-		t.Errorf("%d batches lost", lost)
-	}
-	// A few that the kernel does not like for what they are change nothing.
-	f = newFake()
-	d = device(t, f)
-	for i := range 300 {
-		f.refuse.Store(i%30 == 0)
-		d.Write([][]byte{{1}, {2}}, 0)
-		for len(f.out) > 0 {
-			<-f.out
-		}
-	}
-	if f.writes.Load() != 300 {
-		t.Errorf("%d writes", f.writes.Load())
-	}
-}
-
 func TestSwap(t *testing.T) {
-	d := device(t, nil)
+	d := deviceOn(t, nil)
 	if n, err := d.Write([][]byte{{1}}, 0); n != 0 || err != nil {
 		t.Error("without a descriptor:", n, err)
 	}
@@ -195,7 +156,7 @@ func TestSwap(t *testing.T) {
 	}()
 	for _, name := range []string{"first", "second"} {
 		f := newFake()
-		d.queue.swap(f, false)
+		d.queue.swap(&library{Device: f}, false)
 		f.in <- nil                // what cannot be read is lost,
 		f.in <- make([]byte, 2000) // as is what does not fit
 		f.in <- []byte(name)
@@ -215,7 +176,7 @@ func TestSwap(t *testing.T) {
 	case <-time.After(10 * time.Millisecond):
 	}
 	f := newFake()
-	d.queue.swap(f, false)
+	d.queue.swap(&library{Device: f}, false)
 	d.Close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
@@ -225,12 +186,12 @@ func TestSwap(t *testing.T) {
 		t.Error(err)
 	}
 	late := newFake()
-	d.queue.swap(late, false)
+	d.queue.swap(&library{Device: late}, false)
 	<-late.closed // nobody else would
 }
 
 func TestHandedInIsConfiguredByItsSystem(t *testing.T) {
-	d := device(t, nil)
+	d := deviceOn(t, nil)
 	for name, err := range map[string]error{
 		"SetAddrs": d.SetAddrs(netip.MustParsePrefix("10.0.0.1/32")), "Exclude": d.Exclude(netip.MustParseAddr("192.0.2.1")),
 	} {

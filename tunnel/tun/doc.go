@@ -1,8 +1,8 @@
 // Package tun makes the system's TUN device a tunnel.PacketIO, and gives it addresses and routes.
 //
-// On Linux it opens /dev/net/tun with segmentation offload, so that one read brings up to 64 KiB of a TCP stream as
-// packets and one write takes as many, and sets addresses and routes by netlink. A descriptor that a mobile system has
-// opened is taken over by FromFile. On other systems Open says errors.ErrUnsupported.
+// On Linux it opens /dev/net/tun with segmentation offload, so that one read brings up to 64 KiB of a TCP stream or of
+// datagrams as packets and one write takes as many, without a copy, and sets addresses and routes by netlink. A descriptor
+// that a mobile system has opened is taken over by FromFile. On other systems Open says errors.ErrUnsupported.
 //
 //	dev, err := tun.Open(tun.Config{Name: "vpn0"})
 //	...

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-	wtun "golang.zx2c4.com/wireguard/tun"
 )
 
 const clonePath = "/dev/net/tun"
@@ -53,8 +52,8 @@ func Open(c Config) (*Device, error) {
 	return d, nil
 }
 
-// openQueue opens a descriptor of the device. The library's own way of opening leaks the descriptor when it fails.
-func openQueue(name string, flags uint16) (wtun.Device, string, error) {
+// openQueue opens a descriptor of the device, and returns the device's name.
+func openQueue(name string, flags uint16) (*descriptor, string, error) {
 	fd, err := unix.Open(clonePath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -72,12 +71,11 @@ func openQueue(name string, flags uint16) (wtun.Device, string, error) {
 		unix.Close(fd)
 		return nil, "", fmt.Errorf("tun: make device %q: %w%s", name, err, hint(err))
 	}
-	// From here on the descriptor belongs to an os.File, which the collector closes if the library fails.
-	w, got, err := wtun.CreateUnmonitoredTUNFromFD(fd)
+	d, err := newDescriptor(fd)
 	if err != nil {
 		return nil, "", fmt.Errorf("tun: device %q: %w", name, err)
 	}
-	return w, got, nil
+	return d, ifr.Name(), nil
 }
 
 func hint(err error) string {
@@ -92,17 +90,21 @@ func hint(err error) string {
 	return ""
 }
 
-// adopt takes over a descriptor: the library gets a duplicate, since an os.File that has given out its Fd no longer
-// works with the runtime's poller. f is closed if all went well.
-func adopt(f *os.File) (wtun.Device, error) {
+// adopt takes over a descriptor: it gets a duplicate, since an os.File that has given out its Fd no longer works with the
+// runtime's poller. f is closed if all went well.
+func adopt(f *os.File) (device, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	w, _, err := wtun.CreateUnmonitoredTUNFromFD(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	d, err := newDescriptor(fd)
 	if err != nil {
-		return nil, err // the duplicate belongs to an os.File, which the collector closes
+		return nil, err
 	}
 	f.Close()
-	return w, nil
+	return d, nil
 }

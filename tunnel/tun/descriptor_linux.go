@@ -1,0 +1,245 @@
+package tun
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A descriptor is one queue of a TUN device. Reading and writing are for one goroutine at a time; others wait.
+type descriptor struct {
+	file *os.File
+	raw  syscall.RawConn
+	vnet bool // the device has offload
+
+	rmu   sync.Mutex
+	buf   []byte // with offload: a virtio header and 64 KiB
+	split splitter
+	read  ioCall
+
+	wmu      sync.Mutex
+	join     joiner
+	refusals refusals
+	iov      []unix.Iovec
+	write    ioCall
+}
+
+// An ioCall is a system call under way. Its closures are made once: a call would allocate them.
+type ioCall struct {
+	b   []byte
+	n   int
+	err error
+	now func(fd uintptr)      // does it
+	try func(fd uintptr) bool // does it, and reports whether it need not be waited for
+}
+
+// batchSize is how many packets a Read returns at most: two or three of the system's large ones.
+const batchSize = 128
+
+// newDescriptor takes a descriptor that is attached to a device and does not block. It is closed if that fails.
+func newDescriptor(fd int) (*descriptor, error) {
+	d := &descriptor{file: os.NewFile(uintptr(fd), clonePath)}
+	if err := d.init(); err != nil {
+		d.file.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *descriptor) init() (err error) {
+	if d.raw, err = d.file.SyscallConn(); err != nil {
+		return err
+	}
+	e := d.raw.Control(func(fd uintptr) {
+		ifr, _ := unix.NewIfreq("")
+		if err = unix.IoctlIfreq(int(fd), unix.TUNGETIFF, ifr); err != nil {
+			return
+		}
+		if d.vnet = ifr.Uint16()&unix.IFF_VNET_HDR != 0; !d.vnet {
+			return
+		}
+		const tcp, udp = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6, unix.TUN_F_USO4 | unix.TUN_F_USO6
+		if err = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, tcp); err == nil {
+			d.join.udp = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, tcp|udp) == nil // since Linux 6.2
+		}
+	})
+	if err == nil {
+		err = e
+	}
+	d.prepare()
+	return err
+}
+
+// prepare makes what every call needs.
+func (d *descriptor) prepare() {
+	if d.join.off = !d.vnet; d.vnet {
+		d.buf = make([]byte, vnetLen+1<<16)
+	}
+	d.read.now = func(fd uintptr) { d.read.n, d.read.err = retry(fd, d.read.b, unix.Read) }
+	d.read.try = func(fd uintptr) bool {
+		d.read.now(fd)
+		return d.read.err != unix.EAGAIN
+	}
+	d.write.now = func(fd uintptr) { d.write.err = d.writev(fd) }
+}
+
+func retry(fd uintptr, b []byte, op func(int, []byte) (int, error)) (n int, err error) {
+	for {
+		if n, err = op(int(fd), b); err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// BatchSize is tunnel.PacketIO's.
+func (d *descriptor) BatchSize() int {
+	if d.vnet {
+		return batchSize
+	}
+	return 1
+}
+
+// Close ends what waits.
+func (d *descriptor) Close() error { return d.file.Close() }
+
+// Read is tunnel.PacketIO's. It waits for the first packet, and takes what else is here.
+func (d *descriptor) Read(bufs [][]byte, sizes []int, offset int) (n int, err error) {
+	d.rmu.Lock()
+	defer d.rmu.Unlock()
+	if !d.vnet {
+		return d.readOne(bufs, sizes, offset)
+	}
+	for n < len(bufs) && err == nil {
+		if !d.split.more() {
+			if err = d.readLarge(n == 0); err != nil || !d.split.more() {
+				break
+			}
+		}
+		if sizes[n], err = d.split.next(bufs[n][offset:]); err == nil {
+			n++
+		}
+	}
+	if n > 0 && err != nil && aboutPacket(err) {
+		err = nil // one of several was lost
+	}
+	return n, err
+}
+
+// readLarge reads what the system gives as one; without wait, if it has something.
+func (d *descriptor) readLarge(wait bool) error {
+	k, err := d.readInto(d.buf, wait)
+	if k == 0 || err != nil {
+		return err
+	}
+	if k < vnetLen {
+		return errHeader
+	}
+	var v vnet
+	v.decode(d.buf)
+	return d.split.begin(v, d.buf[vnetLen:k])
+}
+
+// readOne reads without offload: a packet as it is.
+func (d *descriptor) readOne(bufs [][]byte, sizes []int, offset int) (int, error) {
+	k, err := d.readInto(bufs[0][offset:], true)
+	if err != nil || k == 0 {
+		return 0, err
+	}
+	if k == len(bufs[0])-offset && isCut(bufs[0][offset:]) {
+		return 0, errTooSmall
+	}
+	sizes[0] = k
+	return 1, nil
+}
+
+func (d *descriptor) readInto(b []byte, wait bool) (int, error) {
+	c := &d.read
+	c.b = b
+	var err error
+	if wait {
+		err = d.raw.Read(c.try)
+	} else {
+		err = d.raw.Control(c.now)
+	}
+	c.b = nil
+	switch {
+	case err != nil, c.err == unix.EBADFD: // closed, or the device has been deleted
+		return 0, os.ErrClosed
+	case c.err == unix.EAGAIN:
+		return 0, nil
+	case c.err != nil:
+		return 0, os.NewSyscallError("read", c.err)
+	}
+	return c.n, nil
+}
+
+// Write is tunnel.PacketIO's. Only a closed device is an error; anything else (the interface is down, the queue is full)
+// loses packets.
+func (d *descriptor) Write(bufs [][]byte, offset int) (n int, err error) {
+	d.wmu.Lock()
+	defer d.wmu.Unlock()
+	for _, b := range bufs {
+		if len(b) <= offset || len(b)-offset > maxJoined {
+			continue
+		}
+		if p := b[offset:]; !d.join.add(p) {
+			sent, err := d.flush()
+			if n += sent; err != nil {
+				return n, err
+			}
+			d.join.add(p)
+		}
+	}
+	if d.join.n > 0 {
+		sent, e := d.flush()
+		n, err = n+sent, e
+	}
+	return n, err
+}
+
+// flush writes what is joined.
+func (d *descriptor) flush() (int, error) {
+	parts, packets := d.join.finish()
+	if !d.vnet {
+		parts = parts[1:]
+	}
+	d.iov = d.iov[:0]
+	for _, p := range parts {
+		v := unix.Iovec{Base: &p[0]}
+		v.SetLen(len(p))
+		d.iov = append(d.iov, v)
+	}
+	err := d.raw.Control(d.write.now)
+	clear(d.iov)
+	clear(parts)
+	switch {
+	case err != nil, d.write.err == unix.EBADFD:
+		return 0, os.ErrClosed
+	case d.write.err == nil:
+		if packets > 1 {
+			d.refusals.taken()
+		}
+		return packets, nil
+	case d.write.err == unix.EINVAL && packets > 1:
+		d.refusals.refused()
+		d.join.off = d.refusals.giveUp()
+	}
+	return 0, nil
+}
+
+// writev is one write of many parts.
+func (d *descriptor) writev(fd uintptr) error {
+	for {
+		_, _, e := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&d.iov[0])), uintptr(len(d.iov)))
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return e
+		}
+	}
+}

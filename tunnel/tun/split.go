@@ -1,0 +1,160 @@
+package tun
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/dialway/dialway/internal/packet"
+)
+
+// A splitter makes packets of what the system gives as one: up to 64 KiB of a stream, or of datagrams, with one header and
+// without checksums.
+type splitter struct {
+	p      []byte // the large packet; its payload from at on is not split yet
+	at     int
+	header int // bytes of IP and transport header
+	start  int // of the transport header
+	csum   int // of the checksum field
+	size   int // payload of a packet
+	udp    bool
+	id     uint16 // IPv4: of the next packet
+	seq    uint32 // TCP: of the next packet
+	flags  byte   // TCP: of the large packet
+	first  bool
+	pseudo uint64 // sum of the addresses and the protocol
+}
+
+var (
+	errHeader   = errors.New("tun: the system gave a packet with a header that does not fit it")
+	errTooSmall = errors.New("tun: packet larger than the buffers") // somebody has raised the interface's MTU
+)
+
+// begin takes a packet as the system gave it. One that is not to be split is whole at once.
+func (s *splitter) begin(v vnet, p []byte) error {
+	s.p = nil
+	start, csum := int(v.csumStart), int(v.csumStart)+int(v.csumOffset)
+	if v.flags&needsCsum != 0 && csum+2 > len(p) {
+		return errHeader
+	}
+	if v.gso == gsoNone {
+		if v.flags&needsCsum != 0 {
+			sum := packet.Checksum(p[start:], 0) // with the pseudo-header's sum in the field
+			if sum == 0 && v.csumOffset == udpCsum {
+				sum = 0xffff // RFC 768: zero means that there is none
+			}
+			binary.BigEndian.PutUint16(p[csum:], sum)
+		}
+		if len(p) == 0 {
+			return errHeader
+		}
+		*s = splitter{p: p, header: len(p), first: true}
+		return nil
+	}
+	*s = splitter{start: start, csum: csum, size: int(v.gsoSize), first: true}
+	if v.flags&needsCsum == 0 || s.size == 0 || !s.network(v.gso, p) || !s.transport(v.gso, p) {
+		return errHeader
+	}
+	s.p, s.at = p, s.header
+	return nil
+}
+
+// network reads the IP header.
+func (s *splitter) network(gso byte, p []byte) bool {
+	if len(p) == 0 {
+		return false
+	}
+	switch {
+	case p[0]>>4 == 4 && gso != gsoTCP6:
+		if s.start < minIPv4 || s.start != int(p[0]&15)*4 || len(p) < s.start {
+			return false
+		}
+		s.id = binary.BigEndian.Uint16(p[4:])
+		s.pseudo = packet.Sum(p[12:20], 0)
+	case p[0]>>4 == 6 && gso != gsoTCP4:
+		if s.start < headerIPv6 || len(p) < s.start { // extension headers are in front of start
+			return false
+		}
+		s.pseudo = packet.Sum(p[8:40], 0)
+	default:
+		return false
+	}
+	return true
+}
+
+// transport reads the header behind it.
+func (s *splitter) transport(gso byte, p []byte) bool {
+	t := p[s.start:]
+	if s.udp = gso == gsoUDP; s.udp {
+		s.header = s.start + udpHeader
+		s.pseudo += packet.ProtoUDP
+		return len(p) > s.header && s.csum == s.start+udpCsum
+	}
+	if gso != gsoTCP4 && gso != gsoTCP6 || len(t) < minTCP || s.csum != s.start+tcpCsum {
+		return false
+	}
+	n := int(t[tcpOffset]>>4) * 4
+	s.header = s.start + n
+	s.seq, s.flags = binary.BigEndian.Uint32(t[tcpSeq:]), t[tcpFlags]
+	s.pseudo += packet.ProtoTCP
+	return n >= minTCP && len(p) > s.header
+}
+
+// more reports whether there is a packet.
+func (s *splitter) more() bool { return s.p != nil }
+
+// next makes a packet in dst and returns its length. One that does not fit is the end of the large packet.
+func (s *splitter) next(dst []byte) (int, error) {
+	if s.size == 0 {
+		p := s.p
+		s.p = nil
+		if len(p) > len(dst) {
+			return 0, errTooSmall
+		}
+		return copy(dst, p), nil
+	}
+	k := min(s.size, len(s.p)-s.at)
+	n := s.header + k
+	if n > len(dst) {
+		s.p = nil
+		return 0, errTooSmall
+	}
+	p := dst[:n]
+	copy(p, s.p[:s.header])
+	copy(p[s.header:], s.p[s.at:s.at+k])
+	s.at += k
+	last := s.at == len(s.p)
+	if last {
+		s.p = nil
+	}
+	if p[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(p[2:], uint16(n))
+		binary.BigEndian.PutUint16(p[4:], s.id) // RFC 6864: they differ where a packet may be fragmented
+		s.id++
+		packet.IPv4(p).SetChecksum()
+	} else {
+		binary.BigEndian.PutUint16(p[4:], uint16(n-headerIPv6))
+	}
+	t := p[s.start:]
+	if s.udp {
+		binary.BigEndian.PutUint16(t[udpLen:], uint16(len(t)))
+	} else {
+		binary.BigEndian.PutUint32(t[tcpSeq:], s.seq)
+		s.seq += uint32(k)
+		t[tcpFlags] = s.flags
+		if !last {
+			t[tcpFlags] &^= flagFIN | flagPSH
+		}
+		if !s.first {
+			t[tcpFlags] &^= flagCWR // RFC 3168 section 6.1.2: said once
+		}
+	}
+	s.first = false
+	c := p[s.csum:]
+	c[0], c[1] = 0, 0
+	sum := packet.Checksum(t, s.pseudo+uint64(len(t)))
+	if sum == 0 && s.udp {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(c, sum)
+	return n, nil
+}
