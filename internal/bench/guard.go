@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// lost is how much of a committed ratio may be missing: these machines are shared.
+const lost = 1.0 / 3
+
+// guard compares ratios with those that were committed, says how they stand, and returns an error if one has fallen by a
+// third or below its floor. What was not measured now is not compared.
+func guard(now, then *result, w io.Writer) error {
+	bad := 0
+	for _, x := range now.Ratios {
+		was := 0.0
+		for _, y := range then.Ratios {
+			if y.Name == x.Name {
+				was = y.Value
+			}
+		}
+		least := max(was*(1-lost), x.Floor)
+		verdict := "ok"
+		if x.Value < least {
+			verdict = "FELL"
+			bad++
+		}
+		fmt.Fprintf(w, "%-5s %s: %.2f, committed %s, at least %.2f\n", verdict, x.Name, x.Value, number(was, 2), least)
+	}
+	switch {
+	case len(now.Ratios) == 0:
+		return fmt.Errorf("nothing was measured that could be compared")
+	case bad > 0:
+		return fmt.Errorf("%d of %d ratios fell", bad, len(now.Ratios))
+	}
+	return nil
+}

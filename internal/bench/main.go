@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+const usage = `bench measures dialway beside other tunnels. It needs root, iperf3 and openvpn.
+
+  go run ./internal/bench            everything; writes internal/bench/results
+  go run ./internal/bench -short     what CI guards: five rounds, compared with internal/bench/results
+
+Each system runs between two network namespaces, joined by veth or by an emulated line. In each round every system is
+measured in turn: compare within a run, by the ratios, and not from one run to another. Both ends, the load and the system's
+own work share the processors.`
+
+// control is the congestion control of every connection, inside and outside of tunnels, where a row does not say another.
+const control = "cubic"
+
+// A config is the command line.
+type config struct {
+	short   bool
+	only    string
+	out     string
+	rounds  int
+	seconds time.Duration
+	profile string
+}
+
+func parse(args []string, stderr io.Writer) (*config, error) {
+	c := new(config)
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprintln(stderr, usage); fmt.Fprintln(stderr); fs.PrintDefaults() }
+	fs.BoolVar(&c.short, "short", false, "five short rounds of what is promised; fails when a ratio has fallen by a third")
+	fs.StringVar(&c.only, "only", "", "`WORDS`, separated by commas: systems and loads that have one of each kind in their names, as sstp,wireguard,down")
+	fs.StringVar(&c.out, "out", "", "`DIR` to write results to; without, internal/bench/results, if everything was measured")
+	fs.IntVar(&c.rounds, "rounds", 0, "how often each is measured at full speed; 0 means 3, with -short 5")
+	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
+	fs.StringVar(&c.profile, "profile", "", "`DIR` to write CPU profiles of the sstp processes to (pprof)")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%q: there are only flags", fs.Arg(0))
+	}
+	if c.rounds == 0 {
+		c.rounds = 3
+		if c.short {
+			c.rounds = 5
+		}
+	}
+	if c.seconds == 0 {
+		c.seconds = 1500 * time.Millisecond
+		if c.short {
+			c.seconds = time.Second
+		}
+	}
+	return c, nil
+}
+
+// wants reports whether -only leaves something that has one of several names: each word must be about something else, or
+// be one of them.
+func (c *config) wants(kinds []string, name string) bool {
+	if c.only == "" {
+		return true
+	}
+	about := false
+	for _, word := range strings.Split(c.only, ",") {
+		for _, k := range kinds {
+			if k == word {
+				about = true
+				if word == name {
+					return true
+				}
+			}
+		}
+	}
+	return !about
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == roleArg {
+		fail(runRole(os.Args[2:]))
+		return
+	}
+	c, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	fail(err)
+	fail(measure(c))
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A load is one way to load a system.
+type load struct {
+	way     string // up, down, both; idle: pings alone
+	streams int
+	ping    bool // at the same time
+}
+
+func (o load) name() string { return fmt.Sprint(o.way, o.streams) }
+
+// A stage is systems that run beside each other, each in a lab of its own, and are loaded one after the other.
+type stage struct {
+	wire    wire
+	inner   string // congestion control of the load
+	outer   string // of the tunnels
+	systems []string
+	loads   []load
+	rounds  int
+	length  time.Duration // of a load
+	settle  time.Duration // from the beginning of a load to the first ping
+}
+
+var (
+	allLoads   = []load{{"up", 1, false}, {"down", 1, false}, {"both", 1, false}, {"up", 8, false}, {"down", 8, false}, {"both", 8, false}}
+	pingLoads  = []load{{"idle", 0, true}, {"up", 1, true}, {"down", 1, true}}
+	lossLoads  = []load{{"up", 1, true}, {"down", 1, true}}
+	shortLoads = allLoads[:2]
+)
+
+// stages is what is measured.
+func stages(c *config) []stage {
+	tunnels := []string{sysTLS, sysSSTP, sysWG}
+	stacks := []string{sysStack, sysWGStack}
+	single := []string{sysSingle, sysUndrained}
+	if c.short {
+		return []stage{
+			{veth, control, control, append(tunnels, stacks...), shortLoads, c.rounds, c.seconds, 0},
+			{veth, control, control, single, shortLoads[:1], c.rounds, c.seconds, 0},
+		}
+	}
+	everything := append(append([]string{sysNone, sysOpenVPN}, tunnels...), stacks...)
+	withPing := []string{sysNone, sysSSTP, sysWG, sysOpenVPN}
+	overTCP := []string{sysSSTP, sysOpenVPN}
+	return []stage{
+		{veth, control, control, everything, allLoads, c.rounds, c.seconds, 0},
+		{veth, control, control, single, shortLoads[:1], c.rounds, c.seconds, 0},
+		{veth, "bbr", "bbr", []string{sysNone, sysTLS, sysSSTP, sysWG}, shortLoads[:1], c.rounds, c.seconds, 0},
+		{veth, control, control, withPing, pingLoads[:2], 1, 2 * time.Second, 500 * time.Millisecond},
+		{narrow, "cubic", "cubic", withPing, pingLoads, 1, 8 * time.Second, 2 * time.Second},
+		{narrow, "cubic", "bbr", overTCP, pingLoads[1:], 1, 8 * time.Second, 2 * time.Second},
+		{narrow, "bbr", "bbr", withPing, pingLoads[1:2], 1, 6 * time.Second, 2 * time.Second},
+		{lossy, "cubic", "cubic", withPing, lossLoads, 1, 6 * time.Second, time.Second},
+		{lossy, "cubic", "bbr", overTCP, lossLoads, 1, 6 * time.Second, time.Second},
+	}
+}
+
+// measure is the program.
+func measure(c *config) error {
+	if os.Getuid() != 0 {
+		return errors.New("needs root, for network namespaces")
+	}
+	dir, err := os.MkdirTemp("", "dialway-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := setup(dir); err != nil {
+		return err
+	}
+	restore, err := allowControls()
+	if err != nil {
+		return fmt.Errorf("congestion controls: %w", err)
+	}
+	defer restore()
+	r := &result{Machine: machine(), When: time.Now().UTC().Format("2006-01-02"), Rounds: c.rounds}
+	for _, s := range stages(c) {
+		if err := s.run(c, dir, r, os.Stderr); err != nil {
+			return err
+		}
+	}
+	r.finish()
+	r.print(os.Stdout)
+	return conclude(c, r)
+}
+
+// results is where a whole run is kept.
+func results() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/dialway/dialway/internal/bench").Output()
+	return filepath.Join(strings.TrimSpace(string(out)), "results"), err
+}
+
+// conclude writes what is to be kept, and compares a short run.
+func conclude(c *config, r *result) error {
+	kept, err := results()
+	if err != nil {
+		return fmt.Errorf("where the results are: %w", err)
+	}
+	dir := c.out
+	if dir == "" && !c.short && c.only == "" {
+		dir = kept
+	}
+	if dir != "" {
+		if err := r.keep(dir); err != nil {
+			return err
+		}
+	}
+	if !c.short {
+		return nil
+	}
+	then, err := readResult(filepath.Join(kept, "results.json"))
+	if err != nil {
+		return err
+	}
+	fmt.Println()
+	return guard(r, then, os.Stdout)
+}
+
+// keep writes a result as numbers, as text and as a picture.
+func (r *result) keep(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	text, err := os.Create(filepath.Join(dir, "results.txt"))
+	if err != nil {
+		return err
+	}
+	r.print(text)
+	return errors.Join(text.Close(), r.write(filepath.Join(dir, "results.json")), r.draw(filepath.Join(dir, "results.svg")))
+}
+
+// run starts the systems of a stage, and measures them in turns.
+func (s *stage) run(c *config, dir string, r *result, progress io.Writer) error {
+	var names []string
+	for _, x := range systems {
+		names = append(names, x.name)
+	}
+	var loads []load
+	for _, o := range s.loads {
+		if c.wants([]string{"up", "down", "both", "idle"}, o.way) {
+			loads = append(loads, o)
+		}
+	}
+	type running struct {
+		name string
+		lab  *lab
+		path *path
+	}
+	var all []running
+	defer func() {
+		for _, x := range all {
+			x.lab.close()
+		}
+	}()
+	for _, x := range systems {
+		if !contains(s.systems, x.name) || !c.wants(names, x.name) || len(loads) == 0 {
+			continue
+		}
+		if x.need != "" {
+			if _, err := exec.LookPath(x.need); err != nil {
+				return fmt.Errorf("%s: needs %s", x.name, x.need)
+			}
+		}
+		var l *lab
+		var p *path
+		err := attempt(func() { l = newLab(dir, s.wire, s.outer); p = x.start(l) })
+		if l != nil {
+			all = append(all, running{x.name, l, p})
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", x.name, err)
+		}
+	}
+	for round := range s.rounds {
+		for _, o := range loads {
+			for _, x := range all {
+				what, err := s.one(x.lab, x.path, o)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", x.name, o.name(), err)
+				}
+				key := row{System: x.name, Wire: s.wire.Name, Load: o.way, Streams: o.streams, Inner: s.inner, Outer: s.outer}
+				if o.ping && s.wire.line == nil {
+					key.Wire += ", pinged" // which costs it something
+				}
+				if x.name == sysNone || x.name == sysWG || x.name == sysWGStack {
+					key.Outer = "" // it has no connections
+				}
+				if x.name == sysTLS {
+					key.Inner = "" // it carries none
+				}
+				r.add(key, what)
+				fmt.Fprintf(progress, "%s, round %d, %s %s: %.0f Mbit/s, CPU %.2f + %.2f s/GiB, ping %.1f/%.1f ms\n",
+					s.wire.Name, round+1, x.name, o.name(), what.Mbit, what.Client, what.Server, what.P50, what.P99)
+			}
+			if c.profile != "" {
+				for _, x := range all {
+					if err := profile(c.profile, x.name, o, x.path, s); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// one is one measurement.
+func (s *stage) one(l *lab, p *path, o load) (what reading, err error) {
+	if o.way == "idle" {
+		list, err := l.ping(p.target, int(s.length/(40*time.Millisecond)))
+		return reading{P50: percentile(list, 50), P99: percentile(list, 99)}, err
+	}
+	pinged := make(chan error, 1)
+	if o.ping {
+		go func() {
+			time.Sleep(s.settle)
+			list, err := l.ping(p.target, int((s.length-s.settle)/(20*time.Millisecond))-5)
+			what.P50, what.P99 = percentile(list, 50), percentile(list, 99)
+			pinged <- err
+		}()
+	} else {
+		pinged <- nil
+	}
+	client, server := p.client.cpu(), p.server.cpu()
+	bytes, took, err := p.load(o.way, o.streams, s.length, s.inner)
+	client, server = p.client.cpu()-client, p.server.cpu()-server
+	if err := errors.Join(err, <-pinged); err != nil {
+		return what, err
+	}
+	what.Mbit = float64(bytes) * 8 / took.Seconds() / 1e6
+	if gib := float64(bytes) / (1 << 30); gib > 1.0/32 { // the clock of processor time is a coarse one
+		what.Client, what.Server = client.Seconds()/gib, server.Seconds()/gib
+	}
+	return what, nil
+}
