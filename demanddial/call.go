@@ -40,7 +40,7 @@ type call struct {
 func newCall(ctx context.Context, l tunnel.Link) *call {
 	c := &call{link: l, opened: time.Now(), decided: make(chan error, 1), start: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	if x, ok := l.(interface{ ID() string }); ok {
+	if x, ok := tunnel.As[interface{ ID() string }](l); ok {
 		c.id = x.ID()
 	}
 	return c
@@ -146,10 +146,10 @@ func (e *engine) accept(c *call) bool {
 
 // tellLink tells a link how long its far side may be silent, that it is a router, and from where it may send.
 func (e *engine) tellLink(c *call) {
-	if x, ok := c.link.(interface{ SetSilence(d time.Duration) }); ok && e.DeadPeer > 0 {
+	if x, ok := tunnel.As[interface{ SetSilence(d time.Duration) }](c.link); ok && e.DeadPeer > 0 {
 		x.SetSilence(e.DeadPeer)
 	}
-	x, ok := c.link.(interface{ Expect(prefixes []netip.Prefix) })
+	x, ok := tunnel.As[interface{ Expect(prefixes []netip.Prefix) }](c.link)
 	if !ok || e.Host || len(e.Routes) == 0 {
 		return
 	}

@@ -94,7 +94,7 @@ func (s *Set) Answer(ctx context.Context, user string, l tunnel.Link) error {
 	if against != "" {
 		s.logger().Warn("a caller is a remote-access client, though it may be meant for a router", "user", user, "why", against)
 	}
-	if x, ok := l.(interface{ OnStray(func(src netip.Addr)) }); ok {
+	if x, ok := tunnel.As[interface{ OnStray(func(src netip.Addr)) }](l); ok {
 		x.OnStray(func(src netip.Addr) { s.strayed(user, src) })
 	}
 	return s.Router.ServeLink(ctx, l)

@@ -3,6 +3,8 @@ package demanddial
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/dialway/dialway/tunnel"
 )
 
 // routing is which routes are in the table.
@@ -72,7 +74,7 @@ func farPrefixes(c *call) (list []netip.Prefix) {
 	if !c.dialled {
 		return c.link.Prefixes()
 	}
-	if x, ok := c.link.(interface{ PeerAddrs() []netip.Addr }); ok {
+	if x, ok := tunnel.As[interface{ PeerAddrs() []netip.Addr }](c.link); ok {
 		for _, a := range x.PeerAddrs() {
 			if !a.IsLinkLocalUnicast() {
 				list = append(list, addrPrefix(a))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -142,8 +143,8 @@ func only4(list []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return !a.Is4() })
 }
 
-// Prefixes returns what the far side is sent, and may send from: at a server its address, Grant.Prefixes and the pool's
-// IPv6 prefixes, at a client everything.
+// Prefixes returns what the far side is sent, and may send from: at a server its address, Grant.Prefixes, the pool's
+// IPv6 prefixes and what Give gave, at a client everything.
 func (c *Conn) Prefixes() []netip.Prefix {
 	i := c.info.Load()
 	if i == nil {
@@ -159,7 +160,7 @@ func (c *Conn) Prefixes() []netip.Prefix {
 	if g := c.grant.Load(); g != nil {
 		list = append(list, g.Prefixes...)
 	}
-	return append(list, i.six...)
+	return append(append(list, i.six...), load(&c.give)...)
 }
 
 func everything(i *agreed) (list []netip.Prefix) {
@@ -190,4 +191,27 @@ func (c *Conn) strayed(now time.Time, src netip.Addr) {
 func (c *Conn) Expect(prefixes []netip.Prefix) {
 	list := slices.Clone(prefixes)
 	c.expect.Store(&list)
+}
+
+// Give adds to what the far side was given, at a server: IPv6 prefixes that it has been delegated or told by router
+// advertisement, and may send from. It may be called at any time; what an earlier Give gave is the far side's no longer.
+func (c *Conn) Give(prefixes []netip.Prefix) {
+	list := slices.Clone(prefixes)
+	c.give.Store(&list)
+}
+
+// Own says what this end has on the link besides what PPP agreed, at a client: IPv6 addresses that it has made of an
+// advertised prefix or was given by DHCPv6, as /128, and prefixes that it was delegated. Packets to them pass then, and none
+// from them. It may be called at any time; what an earlier Own said no longer is.
+func (c *Conn) Own(prefixes []netip.Prefix) {
+	list := slices.Clone(prefixes)
+	c.got.Store(&list)
+}
+
+// load returns a list that may never have been set.
+func load(p *atomic.Pointer[[]netip.Prefix]) []netip.Prefix {
+	if list := p.Load(); list != nil {
+		return *list
+	}
+	return nil
 }

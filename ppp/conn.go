@@ -59,6 +59,8 @@ type Conn struct {
 	grant   atomic.Pointer[Grant]  // without keys
 	info    atomic.Pointer[agreed]
 	expect  atomic.Pointer[[]netip.Prefix] // Expect's; nil: the far side is no router
+	give    atomic.Pointer[[]netip.Prefix] // Give's
+	got     atomic.Pointer[[]netip.Prefix] // Own's
 	stray   atomic.Pointer[func(netip.Addr)]
 	ended   atomic.Bool
 	lastTx  atomic.Int64 // unix nanoseconds of the last packet that counts as use
@@ -160,12 +162,18 @@ func (c *Conn) setLogger(l *slog.Logger) {
 	c.log = l
 }
 
-// Addrs returns this end's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed.
+// Addrs returns this end's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed, and the single
+// addresses that Own was told.
 func (c *Conn) Addrs() (addrs []netip.Addr) {
 	i := c.Info()
 	for _, a := range [...]netip.Addr{i.Local, i.Local6} {
 		if a.IsValid() {
 			addrs = append(addrs, a)
+		}
+	}
+	for _, p := range load(&c.got) {
+		if p.IsSingleIP() {
+			addrs = append(addrs, p.Addr())
 		}
 	}
 	return addrs

@@ -27,7 +27,8 @@ func (c *Conn) packet(now time.Time, proto uint16, p []byte) (size int) {
 	}
 	i := c.info.Load()
 	p = p[:size]
-	if proto == protoIPv6 && onLink(src, dst) {
+	local := proto == protoIPv6 && onLink(src, dst)
+	if local {
 		if !mayStayOnLink(src == i.Peer6, dst == i.Local6 || dst.IsMulticast()) {
 			return dropped
 		}
@@ -41,7 +42,7 @@ func (c *Conn) packet(now time.Time, proto uint16, p []byte) (size int) {
 			c.strayed(now, src)
 			return dropped
 		}
-		if !mayGoTo(c.server || expect != nil, i.own(dst)) {
+		if !mayGoTo(c.server || expect != nil, i.own(dst) || dst.Is6() && covers(load(&c.got), dst)) {
 			return dropped
 		}
 	}
@@ -52,6 +53,9 @@ func (c *Conn) packet(now time.Time, proto uint16, p []byte) (size int) {
 		if g.RateIn.Bits != 0 && !c.inRate.take(size, now) {
 			return dropped
 		}
+	}
+	if !local {
+		c.lastUse = now // what the ends of a link say to each other keeps no idle one open
 	}
 	return size
 }
@@ -85,9 +89,9 @@ func addresses(proto uint16, p []byte) (src, dst netip.Addr, size int) {
 
 // A srcCache remembers the last source that the lists had, while they were these.
 type srcCache struct {
-	addr   netip.Addr
-	expect *[]netip.Prefix
-	grant  *Grant
+	addr         netip.Addr
+	expect, give *[]netip.Prefix
+	grant        *Grant
 }
 
 // given reports whether the far side may send from src.
@@ -95,26 +99,26 @@ func (c *Conn) given(i *agreed, expect *[]netip.Prefix, src netip.Addr) bool {
 	if src == i.Peer {
 		return true
 	}
-	if !src.IsGlobalUnicast() || src == i.Local {
+	if !src.IsGlobalUnicast() || src == i.Local || src.Is6() && covers(load(&c.got), src) {
 		return false // nobody's on a network, or this end's own
 	}
 	if !c.server && expect == nil {
 		return true // a server may speak for everybody
 	}
-	g := c.grant.Load()
-	if s := &c.src; src == s.addr && expect == s.expect && g == s.grant {
+	g, give := c.grant.Load(), c.give.Load()
+	if s := &c.src; src == s.addr && expect == s.expect && give == s.give && g == s.grant {
 		return true
 	}
-	if !c.listed(i, expect, g, src) {
+	if !c.listed(i, expect, give, g, src) {
 		return false
 	}
-	c.src = srcCache{src, expect, g}
+	c.src = srcCache{src, expect, give, g}
 	return true
 }
 
 // listed looks src up in what the far side was given, and in what is expected of it.
-func (c *Conn) listed(i *agreed, expect *[]netip.Prefix, g *Grant, src netip.Addr) bool {
-	if expect != nil && covers(*expect, src) {
+func (c *Conn) listed(i *agreed, expect, give *[]netip.Prefix, g *Grant, src netip.Addr) bool {
+	if expect != nil && covers(*expect, src) || c.server && give != nil && covers(*give, src) {
 		return true
 	}
 	if c.server && g != nil && covers(g.Prefixes, src) {

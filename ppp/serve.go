@@ -55,7 +55,6 @@ func (c *Conn) pass(now time.Time, bufs [][]byte, offset int, to func(bufs [][]b
 	for _, b := range bufs {
 		bytes += len(b) - offset
 	}
-	c.lastUse = now
 	c.rxPkts.Add(uint64(len(bufs)))
 	c.rxBytes.Add(uint64(bytes))
 	if _, err := to(bufs, offset); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -118,6 +119,34 @@ func TestForeignDestinationDropped(t *testing.T) {
 		expectPassed(t, passing(t, s, atClient, list), "for this end", "from server", "broadcast", "multicast")
 		c.Expect([]netip.Prefix{netip.MustParsePrefix("10.8.0.78/32"), netip.MustParsePrefix("2001:db8:ffff::/64")})
 		expectPassed(t, passing(t, s, atClient, list), "for this end", "from server", "broadcast", "multicast", "for the LAN", "wide multicast", "LAN's IPv6")
+		end()
+	})
+}
+
+// TestWhatIsGivenLater: prefixes that come by router advertisement or DHCPv6 pass like those of the Grant, while they are
+// the far side's.
+func TestWhatIsGivenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s, atClient, atServer, end := linkOf(t, &Grant{})
+		own, mask := netip.MustParsePrefix("2001:db8:2::9/128"), netip.MustParsePrefix("2001:db8:2::/64")
+		up := map[string][]byte{"own": ipv6(lan6, world6, 64), "foreign": ipv6(netip.MustParseAddr("2001:db8:3::9"), world6, 64)}
+		down := map[string][]byte{"own": ipv6(world6, lan6, 64), "foreign": ipv6(world6, netip.MustParseAddr("2001:db8:3::9"), 64), "from itself": ipv6(lan6, lan6, 64)}
+		expectPassed(t, passing(t, c, atServer, up))
+		expectPassed(t, passing(t, s, atClient, down))
+		s.Give([]netip.Prefix{mask})
+		c.Own([]netip.Prefix{own, netip.MustParsePrefix("2001:db8:4::/56")})
+		expectPassed(t, passing(t, c, atServer, up), "own")
+		expectPassed(t, passing(t, s, atClient, down), "own")
+		if got := s.Prefixes(); !slices.Contains(got, mask) {
+			t.Errorf("the server's Prefixes: %v", got)
+		}
+		if got := c.Addrs(); !slices.Contains(got, own.Addr()) || slices.Contains(got, netip.MustParseAddr("2001:db8:4::")) {
+			t.Errorf("the client's Addrs: %v", got)
+		}
+		s.Give(nil)
+		c.Own(nil)
+		expectPassed(t, passing(t, c, atServer, up))
+		expectPassed(t, passing(t, s, atClient, down))
 		end()
 	})
 }

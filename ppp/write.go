@@ -61,6 +61,7 @@ func (c *Conn) Write(bufs [][]byte, offset int) (n int, err error) {
 	if e.timed || e.rate != nil {
 		now = time.Now()
 	}
+	use := e.timed && isUse(bufs, offset)
 	var bytes int
 	// Runs of one protocol go down together, under one header. Each packet is looked at once: the rate counts it.
 	for i, version := 0, byte(0); i < len(bufs); {
@@ -93,10 +94,25 @@ func (c *Conn) Write(bufs [][]byte, offset int) (n int, err error) {
 		}
 	}
 	c.count(n, len(bufs)-n, bytes)
-	if e.timed && n > 0 {
+	if use && n > 0 {
 		c.lastTx.Store(now.UnixNano())
 	}
 	return n, nil
+}
+
+// isUse reports whether a packet is for more than the link itself, as router advertisements are. Few batches are looked at
+// beyond their first packet.
+func isUse(bufs [][]byte, offset int) bool {
+	for _, b := range bufs {
+		if len(b) < offset+40 || b[offset]>>4 != 6 {
+			return true
+		}
+		dst := b[offset+24:]
+		if dst[0] != 0xff && (dst[0] != 0xfe || dst[1]&0xc0 != 0x80) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Conn) count(sent, dropped, bytes int) {

@@ -40,7 +40,12 @@ func (f *from) Write(bufs [][]byte, offset int) (n int, err error) {
 			src, allowed = h.src, sourceAllowed(r.Routes, h.src, f.via)
 		}
 		if !allowed {
-			b.stats.BadSource++
+			if hop := f.onLink(h); hop != nil {
+				b.aim(hop, f.via)
+				b.add(h)
+			} else {
+				b.stats.BadSource++
+			}
 			continue
 		}
 		if h.dst != dst {
@@ -73,6 +78,24 @@ func (f *from) Write(bufs [][]byte, offset int) (n int, err error) {
 		b.add(h)
 	}
 	return r.giveBack(b)
+}
+
+var allRouters = netip.AddrFrom16([16]byte{0xff, 2, 15: 2}) // on the link: RFC 4291 section 2.7.1
+
+// onLink returns the Receiver of what the far side's link-local address says.
+func (f *from) onLink(h header) PacketWriter {
+	dst := h.dst
+	if !isHeardOnLink(h.src, dst, addrsOf(f.via)) {
+		return nil
+	}
+	if !dst.IsMulticast() {
+		dst = allRouters
+	}
+	hop := f.router.local(dst)
+	if _, ok := hop.(Receiver); !ok {
+		return nil
+	}
+	return hop
 }
 
 // A step is where a packet of a link goes.

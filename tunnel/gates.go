@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/dialway/dialway/internal/packet"
 )
@@ -20,12 +21,23 @@ func staysOnHost(a netip.Addr) bool {
 	return !a.IsValid() || a.IsUnspecified() || a.IsLoopback() || a == broadcast
 }
 
+// isHeardOnLink reports whether what a far side's link-local address says stays on the link, to be heard by a Receiver of
+// Local: said to a multicast group of the link or to this end's own link-local address there. Such an address says nothing
+// about who sends, so nothing else is told, and nothing passes on.
+// Without it fails TestLinkLocalIsHeardByReceiversOnly.
+func isHeardOnLink(src, dst netip.Addr, own []netip.Addr) bool {
+	return src.Is6() && src.IsLinkLocalUnicast() && (dst.IsLinkLocalMulticast() || dst.IsLinkLocalUnicast() && slices.Contains(own, dst))
+}
+
 // takesPrefix reports whether p may stand in a Table. A prefix that merely contains such addresses, as a default route
-// does, may: Lookup leaves them out.
+// does, may: Lookup leaves them out, and single multicast groups, which are there for Router.Local, too.
 // Without it fails TestTableRefusesLinkLocalAndMulticastPrefixes.
 func takesPrefix(p netip.Prefix) bool {
 	if !p.IsValid() {
 		return false
+	}
+	if p.IsSingleIP() && p.Addr().IsMulticast() {
+		return true
 	}
 	for _, never := range neverRouted {
 		if never.Bits() <= p.Bits() && never.Contains(p.Addr()) {

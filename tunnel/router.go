@@ -33,6 +33,9 @@ type Router struct {
 
 	// Local is asked first about what links send, for broadcast, multicast and exact addresses: of a *Table only the
 	// routes to single addresses count. nil means none.
+	//
+	// What a link-local IPv6 address sends goes to Receivers only, who are told by which link: to those of the groups that
+	// it is for, such as ff02::2 and ff02::1:2, and of ff02::2 if it is for this end's own link-local address.
 	Local RouteTable
 
 	LinkToLink bool         // links reach each other by Routes without passing the host

@@ -192,6 +192,32 @@ func TestLocalTakesBroadcastAndExactAddressesAndKnowsTheSender(t *testing.T) {
 	wantGot(t, "foreign table", rt.Local.(anywhere).to, "10.8.0.2>10.9.9.9 17, 10.8.0.2>224.0.0.9 17")
 }
 
+func TestLinkLocalIsHeardByReceiversOnly(t *testing.T) {
+	a, host := newAddressed("a", "10.8.0.1", "fe80::1"), newRecorder("host")
+	six, dhcp, deaf := &responder{recorder: recorder{name: "six", takes: -1}}, &responder{recorder: recorder{name: "dhcp", takes: -1}}, newRecorder("deaf")
+	rt := &tunnel.Router{Routes: new(tunnel.Table), Uplink: host, Local: new(tunnel.Table), LinkToLink: true}
+	rt.Local.Insert(pfx("ff02::2/128"), six, 0)
+	rt.Local.Insert(pfx("ff02::1:2/128"), dhcp, 0)
+	rt.Local.Insert(pfx("ff02::fb/128"), deaf, 0) // is not told who sends
+	rt.Local.Insert(pfx("2001:db8::1/128"), six, 0)
+	rt.Routes.Insert(pfx("2001:db8:2::/64"), a, 0)
+	write(t, rt.From(a), ip("fe80::2", "ff02::2", 58, 8), ip("fe80::2", "ff02::1:2", 17, 8), ip("fe80::2", "fe80::1", 58, 16), ip("2001:db8:2::9", "ff02::2", 58, 24),
+		// Another's address on the link, wider scopes, what no Receiver waits for, and what would leave the link.
+		ip("fe80::2", "fe80::3", 58, 8), ip("fe80::2", "ff05::1:3", 17, 8), ip("fe80::2", "ff02::fb", 17, 8), ip("fe80::2", "ff02::1", 17, 8),
+		ip("fe80::2", "2001:db8::1", 17, 8), ip("fe80::2", "2001:db8:9::1", 17, 8), ip("::", "ff02::2", 58, 8), ip("::1", "ff02::2", 58, 8))
+	wantGot(t, "routers", six, "fe80::2>ff02::2 58 0/0/0, fe80::2>fe80::1 58 0/0/0, 2001:db8:2::9>ff02::2 58 0/0/0")
+	wantGot(t, "DHCPv6", dhcp, "fe80::2>ff02::1:2 17")
+	wantGot(t, "no Receiver", deaf, "")
+	wantGot(t, "the host", host, "")
+	wantGot(t, "the link", a, "")
+	for _, w := range append(six.from, dhcp.from...) {
+		if w != a {
+			t.Errorf("a Receiver is told %v", w)
+		}
+	}
+	wantStats(t, rt, tunnel.Stats{Routed: 4, BadSource: 8})
+}
+
 func TestLinksReachEachOtherOnlyIfAsked(t *testing.T) {
 	a, b, host := newAddressed("a", "10.8.0.1", "2001:db8::1"), newAddressed("b", "10.8.0.1"), newKernel()
 	routes := new(tunnel.Table)

@@ -12,7 +12,8 @@ import (
 )
 
 // A Table is a RouteTable. The zero Table is empty and ready. Link-local and multicast prefixes are not taken: such
-// packets never leave their link, and a default route does not lead there either. IPv4-mapped addresses are IPv4's.
+// packets never leave their link, and a default route does not lead there either. A single multicast group is taken, but
+// no Lookup leads there: only Router.Local is asked for it. IPv4-mapped addresses are IPv4's.
 //
 // Lookups take no lock and see each change whole: a change copies its path through the trie, some microseconds and 10 KB
 // at 100,000 routes, and swaps the root.

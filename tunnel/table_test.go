@@ -78,7 +78,7 @@ func TestTableRefusesLinkLocalAndMulticastPrefixes(t *testing.T) {
 	a := &sink{1}
 	var tb Table
 	for _, p := range []string{
-		"169.254.0.0/16", "169.254.1.2/32", "224.0.0.0/4", "239.1.2.3/32", "fe80::/10", "fe80::1/128", "fe80::/64", "ff00::/8", "ff02::1:2/128",
+		"169.254.0.0/16", "169.254.1.2/32", "224.0.0.0/4", "239.1.2.0/24", "fe80::/10", "fe80::1/128", "fe80::/64", "ff00::/8", "ff02::1:0/112",
 	} {
 		tb.Insert(pfx(p), a, 0)
 	}
@@ -89,7 +89,9 @@ func TestTableRefusesLinkLocalAndMulticastPrefixes(t *testing.T) {
 	}
 	tb.Insert(pfx("0.0.0.0/0"), a, 0)
 	tb.Insert(pfx("::/0"), a, 0)
-	for _, d := range []string{"169.254.1.2", "224.0.0.251", "fe80::1", "fe80::1%eth0", "ff02::1"} {
+	tb.Insert(pfx("ff02::2/128"), a, 0) // for Router.Local
+	tb.Insert(pfx("239.1.2.3/32"), a, 0)
+	for _, d := range []string{"169.254.1.2", "224.0.0.251", "239.1.2.3", "fe80::1", "fe80::1%eth0", "ff02::1", "ff02::2"} {
 		if got := tb.Lookup(adr(d)); got != nil {
 			t.Errorf("a default route leads to %s", d)
 		}
