@@ -13,7 +13,8 @@
 //   - [github.com/dialway/dialway/ppp/access], [github.com/dialway/dialway/ppp/eap] and
 //     [github.com/dialway/dialway/radius] are Authenticators: accounts and policies, EAP, RADIUS.
 //   - [github.com/dialway/dialway/dhcpinform] tells clients what IPCP cannot say;
-//     [github.com/dialway/dialway/tunnel/register] makes their names known.
+//     [github.com/dialway/dialway/tunnel/register] makes their names known;
+//     [github.com/dialway/dialway/tunnel/ipv6conf] gives them IPv6: addresses, name servers, prefixes for their networks.
 //
 // A whole server:
 //
