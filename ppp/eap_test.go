@@ -422,3 +422,54 @@ func TestConnEAPEnds(t *testing.T) {
 		}
 	})
 }
+
+// The server's Configure-Requests come right behind its Success, which the client's method, beside R, may still think
+// about: they must not be lost, or each login would take a restart timer longer.
+func TestNetworkRequestsBehindEAPSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := configs(EAP)
+		server.Auth = []AuthProtocol{EAP}
+		server.Addr, server.Pool = serverAddr, &onePool{addr: clientAddr}
+		method := client.EAP
+		client.EAP = func(ctx context.Context, request []byte, x Exchange) ([]byte, error) {
+			msk, err := method(ctx, request, x)
+			time.Sleep(100 * time.Millisecond)
+			return msk, err
+		}
+		start := time.Now()
+		c, s := ends(t, client, server)
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("open after %v", d)
+		}
+		c.Close()
+		s.Close()
+	})
+}
+
+// What is held is bounded, and nothing but network control protocols behind a Success.
+func TestHeldControlIsBounded(t *testing.T) {
+	c := new(Conn)
+	if c.holdControl(protoIPCP, []byte{1}) {
+		t.Error("held without EAP")
+	}
+	p := new(eapProver)
+	c.auth.prover = p
+	if c.holdControl(protoIPCP, []byte{1}) {
+		t.Error("held before the Success")
+	}
+	p.success = true
+	if c.holdControl(0x80fd, []byte{1}) {
+		t.Error("CCP is held")
+	}
+	for i := range 20 {
+		if c.holdControl(protoIPV6CP, make([]byte, 300)) != (i < 6) {
+			t.Errorf("packet %d of 300 bytes", i)
+		}
+	}
+	p.held = nil
+	for i := range 20 {
+		if c.holdControl(protoIPCP, []byte{1}) != (i < maxHeld) {
+			t.Errorf("packet %d", i)
+		}
+	}
+}

@@ -39,3 +39,52 @@ func (c *Conn) takeEarly(now time.Time, to func(bufs [][]byte, offset int) (int,
 		c.take(now, frames, to)
 	}
 }
+
+// A heldControl is a packet of a network control protocol that came behind the server's EAP Success, while Config.EAP,
+// which runs beside R, has not said yet that it is content. Dropped, it would cost the server's restart timer of 3 s.
+type heldControl struct {
+	proto uint16
+	pkt   []byte
+}
+
+const (
+	maxHeld      = 8 // each protocol has sent one Configure-Request, seldom more
+	maxHeldBytes = 2 << 10
+)
+
+// holdControl keeps a copy of such a packet until the network phase.
+func (c *Conn) holdControl(proto uint16, pkt []byte) bool {
+	p, ok := c.auth.prover.(*eapProver)
+	if !ok || !p.success || proto != protoIPCP && proto != protoIPV6CP || len(p.held) >= maxHeld {
+		return false
+	}
+	n := len(pkt)
+	for _, h := range p.held {
+		n += len(h.pkt)
+	}
+	if n > maxHeldBytes {
+		return false
+	}
+	p.held = append(p.held, heldControl{proto, bytes.Clone(pkt)})
+	return true
+}
+
+// takeHeld receives what was kept: authentication is through, and the network protocols are open.
+func (c *Conn) takeHeld(now time.Time) {
+	p, ok := c.auth.prover.(*eapProver)
+	if !ok {
+		return
+	}
+	held := p.held
+	p.held = nil
+	for _, h := range held {
+		if c.phase < phaseNetwork || c.phase > phaseOpen {
+			return
+		}
+		a := &c.ipcp.automaton
+		if h.proto == protoIPV6CP {
+			a = &c.ipv6cp.automaton
+		}
+		c.network(now, a, h.pkt)
+	}
+}

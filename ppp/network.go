@@ -45,6 +45,7 @@ func (c *Conn) bind(now time.Time) {
 		a.open(now)
 		a.up(now)
 	}
+	c.takeHeld(now)
 }
 
 // networks returns the automata of the network protocols that are spoken on this link.
