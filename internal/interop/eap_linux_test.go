@@ -30,11 +30,13 @@ import (
 type eapPKI struct {
 	roots           *x509.CertPool
 	server          tls.Certificate
-	ca, cert, key   string // files: the CA, and the client's
-	other, otherKey string // the client's, of another CA
+	ca, cert, key   string    // files: the CA, and the client's
+	serverFiles     [2]string // the server's certificate and key
+	other, otherKey string    // the client's, of another CA
 }
 
-func newEAPPKI(t *testing.T, dir string) (p eapPKI) {
+// newEAPPKI makes them in dir, the client's for a user.
+func newEAPPKI(t *testing.T, dir, user string) (p eapPKI) {
 	t.Helper()
 	type signer struct {
 		cert *x509.Certificate
@@ -47,7 +49,7 @@ func newEAPPKI(t *testing.T, dir string) (p eapPKI) {
 			t.Fatal(err)
 		}
 		tmpl := &x509.Certificate{
-			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
+			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		}
@@ -75,12 +77,13 @@ func newEAPPKI(t *testing.T, dir string) (p eapPKI) {
 		return file(name, "PRIVATE KEY", der)
 	}
 	ca, other := issue(1, "EAP CA", nil), issue(1, "Another CA", nil)
-	server, alice, stranger := issue(2, "radius.test", ca), issue(3, "alice", ca), issue(3, "alice", other)
+	server, client, stranger := issue(2, "radius.test", ca), issue(3, user, ca), issue(3, user, other)
 	p.roots = x509.NewCertPool()
 	p.roots.AddCert(ca.cert)
 	p.server = tls.Certificate{Certificate: [][]byte{server.der}, PrivateKey: server.key}
+	p.serverFiles = [2]string{file("server.pem", "CERTIFICATE", server.der), keyFile("server.key", server.key)}
 	p.ca = file("eap-ca.pem", "CERTIFICATE", ca.der)
-	p.cert, p.key = file("alice.pem", "CERTIFICATE", alice.der), keyFile("alice.key", alice.key)
+	p.cert, p.key = file("client.pem", "CERTIFICATE", client.der), keyFile("client.key", client.key)
 	p.other, p.otherKey = file("stranger.pem", "CERTIFICATE", stranger.der), keyFile("stranger.key", stranger.key)
 	return p
 }
@@ -154,7 +157,7 @@ func TestLinuxClientEAP(t *testing.T) {
 	ns := netns.New(t)
 	dir := t.TempDir()
 	cert, key := certificate(t, dir, "sstp.test")
-	pki := newEAPPKI(t, dir)
+	pki := newEAPPKI(t, dir, "alice")
 	g := StartGuest(t, ns, 0)
 	put := func(name, from string) string {
 		b, err := os.ReadFile(from)

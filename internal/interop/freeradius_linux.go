@@ -22,9 +22,10 @@ type FreeRADIUS struct {
 	Detail string // file: every accounting request
 
 	// Set before Start.
-	Users    string // in the format of FreeRADIUS' users file
-	NoKeys   bool   // MS-CHAPv2 without MPPE keys
-	Unsigned bool   // replies without Message-Authenticator, which Debian's server sends with EAP only
+	Users    string    // in the format of FreeRADIUS' users file
+	TLS      [3]string // files: whose certificates are taken, and the server's own with its key; empty: no EAP-TLS and no PEAP
+	NoKeys   bool      // MS-CHAPv2 without MPPE keys
+	Unsigned bool      // replies without Message-Authenticator, which Debian's server sends with EAP only
 
 	t    testing.TB
 	ns   *netns.NS
@@ -55,12 +56,16 @@ func (f *FreeRADIUS) Start() {
 		if f.Unsigned {
 			reply = ""
 		}
+		eapTLS := ""
+		if f.TLS[0] != "" {
+			eapTLS = strings.NewReplacer("@CA@", f.TLS[0], "@CERT@", f.TLS[1], "@KEY@", f.TLS[2]).Replace(freeRADIUSEAPTLS)
+		}
 		mppe := "yes"
 		if f.NoKeys {
 			mppe = "no"
 		}
 		f.write("radiusd.conf", strings.NewReplacer("@DIR@", f.dir, "@PORT@", fmt.Sprint(f.Port), "@ACCT@", fmt.Sprint(f.Port+1),
-			"@SECRET@", f.Secret, "@REPLY@", reply, "@MPPE@", mppe).Replace(freeRADIUSConfig))
+			"@SECRET@", f.Secret, "@REPLY@", reply, "@MPPE@", mppe, "@TLS@", eapTLS).Replace(freeRADIUSConfig))
 	}
 	out, err := os.OpenFile(filepath.Join(f.dir, "stdout"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -106,7 +111,11 @@ func (f *FreeRADIUS) Radclient(addr string, port int, verb, attributes string) (
 // Radclient sends a request with FreeRADIUS' client and returns what it printed.
 func Radclient(ns *netns.NS, addr, verb, secret, attributes string) (out string, err error) {
 	ns.Do(func() {
-		cmd := exec.Command("radclient", "-x", "-t", "2", "-r", "2", addr, verb, secret)
+		wait := "2"
+		if verb == "coa" || verb == "disconnect" {
+			wait = "1" // which must act within a second
+		}
+		cmd := exec.Command("radclient", "-x", "-t", wait, "-r", "2", addr, verb, secret)
 		cmd.Stdin = strings.NewReader(attributes + "\n")
 		var b []byte
 		b, err = cmd.CombinedOutput()
@@ -127,6 +136,32 @@ func (f *FreeRADIUS) write(name, text string) {
 		f.t.Fatal(err)
 	}
 }
+
+// In EAP-TLS, the name in the certificate must be the one that is claimed: so User-Name is proved in each method here.
+const freeRADIUSEAPTLS = `		tls-config common {
+			private_key_file = @KEY@
+			certificate_file = @CERT@
+			ca_file = @CA@
+			tls_min_version = "1.2"
+			tls_max_version = "1.3"
+			check_cert_cn = "%{User-Name}"
+		}
+		tls {
+			tls = common
+		}
+		tls-config tunnel {
+			private_key_file = @KEY@
+			certificate_file = @CERT@
+			ca_file = @CA@
+			tls_min_version = "1.2"
+			tls_max_version = "1.2"
+		}
+		peap {
+			tls = tunnel
+			default_eap_type = mschapv2
+			virtual_server = default
+		}
+`
 
 const freeRADIUSConfig = `prefix = /usr
 logdir = @DIR@
@@ -185,6 +220,7 @@ modules {
 		}
 		mschapv2 {
 		}
+@TLS@
 	}
 }
 server default {

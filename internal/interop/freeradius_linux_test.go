@@ -113,7 +113,7 @@ func client(t *testing.T, list ...*FreeRADIUS) *radius.Client {
 	return c
 }
 
-func TestFreeRADIUS(t *testing.T) {
+func TestFreeRADIUSInProcess(t *testing.T) {
 	t.Parallel()
 	ns := netns.New(t)
 	f := NewFreeRADIUS(t, ns, 1812)

@@ -59,7 +59,7 @@ func TestRADIUSServerEAP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pki := newEAPPKI(t, dir)
+	pki := newEAPPKI(t, dir, "alice")
 	versions := make(chan uint16, 2) // of TLS, of EAP-TLS conversations whose handshake was verified
 	srv := &radius.Server{
 		Clients: radius.Secrets{netip.MustParsePrefix("127.0.0.0/8"): "testing123"}.Find,
