@@ -213,6 +213,7 @@ func TestServeRADIUS(t *testing.T) {
 		}
 		return link, ended, err
 	}
+	asked := byte(0)
 	change := func(code, want radius.Code, add func(p *radius.Packet)) {
 		t.Helper()
 		asker := &radius.Client{Targets: []radius.Target{{Addr: s.aaa.coa.LocalAddr().String(), Secret: "s3cret"}}}
@@ -220,6 +221,8 @@ func TestServeRADIUS(t *testing.T) {
 		p := &radius.Packet{Code: code}
 		p.Add(radius.UserName, []byte("alice"))
 		p.Add(radius.EventTimestamp, appendTime(time.Now()))
+		asked++ // what is the same within a second is the same request
+		p.Add(radius.ProxyState, []byte{asked})
 		add(p)
 		q, err := asker.Exchange(t.Context(), p)
 		if err != nil || q.Code != want {
