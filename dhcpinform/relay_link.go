@@ -18,6 +18,9 @@ type relayLink struct {
 	relay *Relay
 }
 
+// Unwrap returns the session's link.
+func (l *relayLink) Unwrap() tunnel.Link { return l.Link }
+
 // Write puts answers right, in place, and hands all packets on.
 func (l *relayLink) Write(bufs [][]byte, offset int) (n int, err error) {
 	for _, b := range bufs {

@@ -24,7 +24,8 @@ const usage = `sstpc is an SSTP client. It needs root, or CAP_NET_ADMIN.
 It routes the server's own address in the tunnel and each -route; with -default-route everything, by two halves of
 the Internet, of the address families that the server gives. The route to the server stays as it is. When it ends, by
 SIGINT, SIGTERM or an error, addresses and routes are removed. While it is disconnected (-reconnect) nothing is routed
-through the tunnel. Name servers that the server tells are printed, not set.`
+through the tunnel. IPv6 addresses are made of the prefixes that the server advertises; what else it tells, name servers
+above all, is printed, not set.`
 
 func main() { cli.Main(run) }
 
@@ -35,6 +36,7 @@ type config struct {
 	tun                 string
 	routes              cli.Prefixes
 	defaultRoute, again bool
+	delegate            int // length of the prefix to ask for; 0: none
 	log                 *slog.Logger
 }
 
@@ -46,6 +48,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.Var(&c.routes, "route", "`PREFIX` to route through the tunnel; may be given several times")
 	fs.BoolVar(&c.defaultRoute, "default-route", false, "route everything through the tunnel")
 	congestion := fs.String("congestion", "", "congestion control of the session's TCP, by `NAME`: cubic, bbr; none means the system's")
+	fs.IntVar(&c.delegate, "delegate", 0, "ask for an IPv6 prefix of so many `BITS`, for networks behind this machine, and print it")
 	fs.BoolVar(&c.again, "reconnect", false, "dial again when the session ends, unless the server refuses the password")
 	if err := cli.Parse(fs, args); err != nil {
 		return nil, err
@@ -56,6 +59,9 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	c.dialer.Congestion = *congestion
 	if c.tun == "" || len(c.tun) > 15 {
 		p.Add("-tun", fmt.Errorf("%q is no name of a device (1 to 15 bytes)", c.tun))
+	}
+	if c.delegate != 0 && (c.delegate < 32 || c.delegate > 64) {
+		p.Add("-delegate", fmt.Errorf("%d is not between 32 and 64", c.delegate))
 	}
 	for _, r := range c.routes {
 		if r.Bits() == 0 {
@@ -120,7 +126,9 @@ func (c *config) session(ctx context.Context, h *host, up func()) error {
 	i := link.Info()
 	c.log.Info("connected", "server", i.Call.Remote, "by", i.Auth, "addrs", link.Addrs(), "peer", i.Peer, "dns", link.DNS(),
 		"mtu", link.MTU(), "routes", routes)
-	err = h.rt.ServeLink(ctx, link)
+	six := c.newClient6(h, link)
+	err = h.rt.ServeLink(ctx, &six.Client)
+	six.route(nil)
 	s := link.Stats()
 	c.log.Info("disconnected", "why", err, "rx", s.RxBytes, "tx", s.TxBytes, "after", time.Since(i.Opened).Round(time.Second))
 	return err

@@ -19,6 +19,8 @@ import (
 	"github.com/dialway/dialway/internal/netns"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/sstp"
+	"github.com/dialway/dialway/tunnel"
+	"github.com/dialway/dialway/tunnel/ipv6conf"
 	"github.com/dialway/dialway/tunnel/netstack"
 )
 
@@ -41,15 +43,26 @@ func serveOne(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	ns := new(netstack.Stack)
 	defer ns.Close()
+	if err := ns.SetAddrs(netip.MustParseAddr("10.8.0.1"), netip.MustParseAddr("2001:db8:ffff::1")); err != nil {
+		return err
+	}
+	rt := &tunnel.Router{Routes: new(tunnel.Table), Local: new(tunnel.Table), Uplink: ns}
+	six := &ipv6conf.Server{Routes: rt.Routes}
+	rt.Local.Insert(netip.MustParsePrefix("ff02::2/128"), six, 0)
+	rt.Local.Insert(netip.MustParsePrefix("ff02::1:2/128"), six, 0)
+	go rt.Serve(ctx, ns)
 	srv := &sstp.Server{
 		Addr:      args[0],
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{*cert}},
 		PPP: &ppp.Config{
 			Authenticator: ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return "secret", nil }),
 			Addr:          netip.MustParseAddr("10.8.0.1"),
-			Pool:          &ppp.Pool{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.8/29")}},
+			Pool: &ppp.Pool{
+				Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.8/29"), netip.MustParsePrefix("2001:db8:8::/48")},
+				Delegate: []netip.Prefix{netip.MustParsePrefix("2001:db8:f000::/40")},
+			},
 		},
-		Handler: func(ctx context.Context, c *ppp.Conn) error { return ns.Serve(ctx, c) },
+		Handler: func(ctx context.Context, c *ppp.Conn) error { return rt.ServeLink(ctx, six.Link(c)) },
 	}
 	context.AfterFunc(ctx, func() { srv.Shutdown(context.WithoutCancel(ctx)) })
 	fmt.Fprintf(stdout, "fingerprint=%s.\n", cli.Fingerprint(cert.Certificate[0]))
@@ -111,8 +124,8 @@ func TestAddressesAndRoutesComeAndGo(t *testing.T) {
 	server.wait(t, "fingerprint=")
 	_, fingerprint, _ := strings.Cut(server.text(), "=")
 	fingerprint, _, _ = strings.Cut(fingerprint, ".")
-	before := here.Run("ip", "route")
-	args := []string{"-server", "198.18.0.1", "-user", "alice", "-password", "secret", "-fingerprint", fingerprint, "-tun", "vpn7", "-route", "192.0.2.0/24"}
+	before := here.Run("ip", "route") + here.Run("ip", "-6", "route")
+	args := []string{"-server", "198.18.0.1", "-user", "alice", "-password", "secret", "-fingerprint", fingerprint, "-tun", "vpn7", "-route", "192.0.2.0/24", "-delegate", "60"}
 
 	for name, end := range map[string]func(p *process) (code int){
 		"SIGTERM":         func(p *process) int { p.Process.Signal(syscall.SIGTERM); return 0 },
@@ -131,12 +144,25 @@ func TestAddressesAndRoutesComeAndGo(t *testing.T) {
 		if out, err := here.Try("ping", "-c", "5", "-i", "0.2", "-W", "5", "10.8.0.1"); err != nil {
 			t.Errorf("%s: %v\n%s\n%s", name, err, out, p.text())
 		}
+		p.wait(t, "delegated=[2001:db8:f0") // the addresses come first
+		routes = here.Run("ip", "-6", "route")
+		for _, want := range []string{"::/1 dev vpn7", "8000::/1 dev vpn7"} {
+			if !strings.Contains(routes, want) {
+				t.Errorf("%s: no route %q in\n%s", name, want, routes)
+			}
+		}
+		if out := here.Run("ip", "-6", "addr", "show", "dev", "vpn7"); !strings.Contains(out, "inet6 2001:db8:8:") {
+			t.Errorf("%s: no address in\n%s", name, out)
+		}
+		if out, err := here.Try("ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", "2001:db8:ffff::1"); err != nil {
+			t.Errorf("%s: %v\n%s\n%s", name, err, out, p.text())
+		}
 		code := end(p)
 		p.Wait()
 		if got := p.ProcessState.ExitCode(); got != code {
 			t.Errorf("%s: exit %d, want %d\n%s", name, got, code, p.text())
 		}
-		if after := here.Run("ip", "route"); after != before {
+		if after := here.Run("ip", "route") + here.Run("ip", "-6", "route"); after != before {
 			t.Errorf("%s: left behind:\n%s\nbefore:\n%s", name, after, before)
 		}
 	}

@@ -31,14 +31,15 @@ type config struct {
 	users, accounts             string // one of them, or radius
 	policies                    string
 	radius                      radiusConfig
-	pool                        netip.Prefix
-	addr                        netip.Addr // the server's own, the first of pool
-	dns                         cli.Addrs
-	auth                        []ppp.AuthProtocol
-	mtu                         int
-	proxies                     cli.Prefixes
-	eap, legacyTLS, verbose     bool
-	congestion                  string
+	localConfig
+	pool                    netip.Prefix
+	addr                    netip.Addr // the server's own, the first of pool
+	dns                     cli.Addrs
+	auth                    []ppp.AuthProtocol
+	mtu                     int
+	proxies                 cli.Prefixes
+	eap, legacyTLS, verbose bool
+	congestion              string
 }
 
 // parse reads the command line and tells everything that is wrong with it.
@@ -54,6 +55,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	c.radius.register(fs)
 	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
+	c.localConfig.register(fs)
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
 	fs.BoolVar(&c.eap, "eap", false, "also EAP, which is asked for first: EAP-MSCHAPv2 with the passwords of -users or -accounts, or what the servers of -radius speak")
@@ -109,13 +111,16 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		c.auth = append([]ppp.AuthProtocol{ppp.EAP}, c.auth...)
 	}
 	p.Add("-auth", err)
+	four := 0
 	for _, a := range c.dns {
-		if !a.Is4() {
-			p.Add("-dns", fmt.Errorf("%v: PPP tells IPv4 name servers only", a))
+		if a.Is4() {
+			four++
+		} else if c.ipv6.ipv6 == "" && c.accounts == "" && c.radius.servers == "" {
+			p.Add("-dns", fmt.Errorf("%v: %w", a, errDNS6))
 		}
 	}
-	if len(c.dns) > 2 {
-		p.Add("-dns", errors.New("PPP tells two at most"))
+	if four > 2 {
+		p.Add("-dns", errors.New("PPP tells two IPv4 name servers at most"))
 	}
 	if c.tun == "" || len(c.tun) > 15 {
 		p.Add("-tun", fmt.Errorf("%q is no name of a device (1 to 15 bytes), nor netstack", c.tun))
@@ -123,6 +128,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	if c.mtu < 576 || c.mtu > 4087 {
 		p.Add("-mtu", fmt.Errorf("%d is not between 576 and 4087", c.mtu))
 	}
+	c.localConfig.check(&p, c.mtu)
 	if c.web != "" {
 		if s, err := os.Stat(c.web); err != nil {
 			p.Add("-web", err)

@@ -17,7 +17,7 @@ import (
 func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
 	if s.tun == "netstack" {
 		ns := &netstack.Stack{Forward: s.forward}
-		if err := ns.Configure(ctx, stackAddr{addr: s.addr, mtu: s.mtu}); err != nil {
+		if err := ns.Configure(ctx, stackAddr{addr: s.addr, six: s.ipv6.addr, mtu: s.mtu}); err != nil {
 			ns.Close()
 			return nil, err
 		}
@@ -27,7 +27,11 @@ func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := dev.SetAddrs(netip.PrefixFrom(s.addr, s.pool.Bits())); err != nil {
+	own := []netip.Prefix{netip.PrefixFrom(s.addr, s.pool.Bits())}
+	if s.ipv6.prefix.IsValid() {
+		own = append(own, netip.PrefixFrom(s.ipv6.addr, s.ipv6.prefix.Bits()))
+	}
+	if err := dev.SetAddrs(own...); err != nil {
 		dev.Close()
 		return nil, fmt.Errorf("server's address: %w", err)
 	}
@@ -60,9 +64,15 @@ func (s *server) forward(ctx context.Context, network string, src, dst netip.Add
 type stackAddr struct {
 	tunnel.Link
 	addr netip.Addr
+	six  netip.Addr // IPv6; invalid: none
 	mtu  int
 }
 
-func (a stackAddr) Addrs() []netip.Addr { return []netip.Addr{a.addr} }
-func (a stackAddr) DNS() []netip.Addr   { return nil }
-func (a stackAddr) MTU() int            { return a.mtu }
+func (a stackAddr) Addrs() []netip.Addr {
+	if a.six.IsValid() {
+		return []netip.Addr{a.addr, a.six}
+	}
+	return []netip.Addr{a.addr}
+}
+func (a stackAddr) DNS() []netip.Addr { return nil }
+func (a stackAddr) MTU() int          { return a.mtu }

@@ -29,8 +29,14 @@ func (l *logBuffer) String() string {
 // wait waits for a line.
 func (l *logBuffer) wait(t *testing.T, text string) {
 	t.Helper()
+	l.waitFor(t, text, 1)
+}
+
+// waitFor waits for so many of a line.
+func (l *logBuffer) waitFor(t *testing.T, text string, n int) {
+	t.Helper()
 	for range 2000 {
-		if strings.Contains(l.String(), text) {
+		if strings.Count(l.String(), text) >= n {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -109,12 +109,20 @@ func selfSigned(listen string) (*tls.Certificate, error) {
 // serve runs until ctx ends or something fails, and closes host and l.
 func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
 	rt := &tunnel.Router{Uplink: host, Routes: routes(host), Logger: s.log}
-	failed := make(chan error, 4)
+	local, err := s.openLocal(host, rt.Routes)
+	if err != nil {
+		host.Close()
+		l.Close()
+		return err
+	}
+	rt.Local = &local.table
+	failed := make(chan error, 5)
 	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the sessions
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer closeHost()
 	wg.Go(func() { failed <- rt.Serve(hosting, host) })
+	wg.Go(func() { failed <- local.serve(hosting) })
 	if s.aaa != nil {
 		accounting, stop := context.WithCancel(ctx)
 		defer stop()
@@ -127,7 +135,7 @@ func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener
 	if len(s.proxies) > 0 {
 		l = proxyListener{l, s.proxies}
 	}
-	srv := s.sstp(rt)
+	srv := s.sstp(rt, local.link)
 	defer s.hangups()()
 	if s.web != "" {
 		defer s.serveWeb(srv)()
@@ -136,20 +144,20 @@ func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener
 	s.log.Info("ready", "listen", l.Addr(), "server", s.addr, "pool", s.pool, "tun", s.tun,
 		"fingerprint", cli.Fingerprint(s.cert.Load().Certificate[0]))
 
-	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
 	s.log.Info("ending", "sessions", srv.Stats().Sessions)
+	local.close(s)
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, srv.Shutdown(bye))
 }
 
-// sstp makes the server.
-func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
+// sstp makes the server. link is what a session's link is to the Router.
+func (s *server) sstp(rt *tunnel.Router, link func(tunnel.Link) tunnel.Link) *sstp.Server {
 	tc := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil },
@@ -170,10 +178,10 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 			Auth:          s.auth,
 			Sessions:      s.sessions,
 			Addr:          s.addr,
-			Pool: &ppp.Pool{
+			Pool: s.ipv6.extend(&ppp.Pool{
 				Prefixes: []netip.Prefix{s.pool},
 				Exclude:  []netip.Prefix{netip.PrefixFrom(s.addr, 32)},
-			},
+			}),
 			DNS:    s.dns,
 			MTU:    s.mtu,
 			Logger: s.log,
@@ -183,7 +191,7 @@ func (s *server) sstp(rt *tunnel.Router) *sstp.Server {
 			if s.aaa != nil {
 				s.aaa.acct.Start(c)
 			}
-			return rt.ServeLink(ctx, c)
+			return rt.ServeLink(ctx, link(c))
 		},
 		Logger: s.log, // one line for each session's start and end
 	}

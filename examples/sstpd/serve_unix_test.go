@@ -84,7 +84,7 @@ func TestServe(t *testing.T) {
 	wantBody(t, through, "http://192.0.2.80/", "inside")
 
 	// The same port shows the web site to browsers.
-	pool := &http.Transport{TLSClientConfig: s.sstp(nil).TLSConfig.Clone(), ForceAttemptHTTP2: true}
+	pool := &http.Transport{TLSClientConfig: s.sstp(nil, nil).TLSConfig.Clone(), ForceAttemptHTTP2: true}
 	pool.TLSClientConfig.InsecureSkipVerify = true
 	wantBody(t, &http.Client{Transport: pool}, "https://"+l.Addr().String()+"/", "outside")
 
@@ -106,6 +106,7 @@ func TestServe(t *testing.T) {
 	go again.Serve(t.Context(), func(bufs [][]byte, _ int) (int, error) { return len(bufs), nil })
 	wantBody(t, through, "http://192.0.2.80/again", "inside")
 
+	log.waitFor(t, `msg="sstp: session opened"`, 2) // the client's end may be open a moment before the server's
 	stop()
 	if err := <-served; !errors.Is(err, context.Canceled) {
 		t.Errorf("serve: %v", err)

@@ -54,12 +54,12 @@ func TestEAPIsAskedForFirst(t *testing.T) {
 }
 
 func TestAllThatIsWrongIsTold(t *testing.T) {
-	_, err := parse(strings.Fields("-listen x -cert a -pool 10.0.0.0/31 -dns 2001:db8::1,10.0.0.1,10.0.0.2 -auth ntlm -mtu 9 -web /does/not/exist -tun a-name-that-is-too-long"), io.Discard)
+	_, err := parse(strings.Fields("-listen x -cert a -pool 10.0.0.0/31 -dns 2001:db8::1,10.0.0.1,10.0.0.2,10.0.0.3 -auth ntlm -mtu 9 -web /does/not/exist -tun a-name-that-is-too-long"), io.Discard)
 	var usage cli.UsageError
 	if !errors.As(err, &usage) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"-listen", "-key", "-users", "-pool", "-dns", "tells two", "ntlm", "-mtu", "-web", "-tun"} {
+	for _, want := range []string{"-listen", "-key", "-users", "-pool", "-dns", "tells two", "IPv4 name servers only", "ntlm", "-mtu", "-web", "-tun"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not tell %s", err, want)
 		}
