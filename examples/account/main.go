@@ -1,5 +1,5 @@
-// Account keeps the accounts of a file that package access reads: it adds, changes, lists and removes users, and tests a
-// login.
+// Account keeps the accounts of a file that package access reads: it adds, changes, lists and removes users, and tests
+// logins there or at RADIUS servers.
 package main
 
 import (
@@ -23,7 +23,8 @@ const usage = `account keeps a file of VPN accounts (mode 0600, a JSON object in
   account -file FILE passwd NAME   changes it
   account -file FILE delete NAME
   account -file FILE list
-  account -file FILE test NAME     checks a password as a login by PAP would, and says why not`
+  account -file FILE test NAME     logs in by each method that the account's secret serves, and says what it gets or why not
+  account -radius HOST -radius-secret-file SECRET test NAME    does so at RADIUS servers; a wrong password may count there`
 
 func main() { cli.Main(run) }
 
@@ -33,12 +34,20 @@ type command struct {
 	groups                   string
 	hours, dialin            string
 	verb, user               string
+	login                    loginTest
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	c, err := parse(args, stderr)
 	if err != nil {
 		return err
+	}
+	if c.login.targets != nil {
+		password, err := c.password(os.Stdin)
+		if err != nil {
+			return err
+		}
+		return c.login.run(ctx, stdout, nil, c.user, password)
 	}
 	if c.verb == "add" {
 		if err := access.Create(c.file); err != nil {
@@ -67,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if c.verb == "test" {
-		return test(ctx, stdout, f, c.user, password)
+		return c.login.run(ctx, stdout, f, c.user, password)
 	}
 	secret, err := c.secret(password)
 	if err != nil {
@@ -95,12 +104,14 @@ func parse(args []string, stderr io.Writer) (*command, error) {
 	fs.StringVar(&c.groups, "groups", "", "`LIST` of groups of a new account, separated by commas")
 	fs.StringVar(&c.hours, "hours", "", "`HOURS` of a new account, such as \"Mon-Fri 08:00-18:00 Europe/Berlin\"")
 	fs.StringVar(&c.dialin, "dialin", "policy", "dial-in permission of a new account: policy, allow or deny")
+	c.login.register(fs)
 	var p cli.Problems
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
 	c.verb, c.user = fs.Arg(0), fs.Arg(1)
-	if c.file == "" {
+	c.login.check(fs, c.verb, c.file, &p)
+	if c.file == "" && c.login.radius == "" {
 		p.Add("-file", errors.New("missing"))
 	}
 	switch c.verb {
@@ -153,16 +164,6 @@ func (c *command) secret(password ppp.Secret) (ppp.Secret, error) {
 		return access.HashSecret(password), nil
 	}
 	return access.NTSecret(password)
-}
-
-// test logs in as a client that uses PAP would.
-func test(ctx context.Context, w io.Writer, f *access.File, user string, password ppp.Secret) error {
-	g, err := (&access.Accounts{Store: f}).Authenticate(ctx, &ppp.AuthRequest{Call: new(ppp.Call), Protocol: ppp.PAP, User: user, Password: password})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%s may log in; groups: %s\n", g.User, strings.Join(g.Groups, ", "))
-	return nil
 }
 
 func list(w io.Writer, f *access.File) error {

@@ -9,12 +9,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/dialway/dialway/examples/internal/cli"
+	"github.com/dialway/dialway/examples/internal/servers"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/radius"
 )
@@ -50,17 +50,13 @@ func (c *radiusConfig) check(fs *flag.FlagSet, p *cli.Problems) {
 		})
 		return
 	}
-	if c.secretFile == "" {
-		p.Add("-radius-secret-file", errors.New("missing: -radius needs it"))
-	} else {
-		var err error
-		c.secret, err = readSecret(c.secretFile)
-		p.Add("-radius-secret-file", err)
-	}
-	for _, s := range strings.Split(c.servers, ",") {
-		t, err := c.target(s)
-		p.Add("-radius", err)
-		c.targets = append(c.targets, t)
+	var err error
+	c.secret, err = servers.Secret(c.secretFile)
+	p.Add("-radius-secret-file", err)
+	c.targets, err = servers.Targets(c.servers, c.secret)
+	p.Add("-radius", err)
+	for i := range c.targets {
+		c.targets[i].TrustUserName, c.targets[i].Unsigned = c.trustName, c.unsigned
 	}
 	if c.coa != "" {
 		_, _, err := net.SplitHostPort(c.coa)
@@ -72,41 +68,6 @@ func (c *radiusConfig) check(fs *flag.FlagSet, p *cli.Problems) {
 	if c.spool != "" {
 		p.Add("-radius-spool", os.MkdirAll(c.spool, 0o700))
 	}
-}
-
-// target reads HOST or HOST:PORT.
-func (c *radiusConfig) target(s string) (t radius.Target, err error) {
-	t = radius.Target{Secret: c.secret, TrustUserName: c.trustName, Unsigned: c.unsigned}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		host, port = strings.Trim(s, "[]"), "1812"
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if host == "" || strings.ContainsAny(host, " /") || err != nil || n == 0 || n == 65535 {
-		return t, fmt.Errorf("%q is no server such as 10.0.0.5, radius.example.com:1812 or [2001:db8::5]:1812", s)
-	}
-	t.Addr, t.Acct = net.JoinHostPort(host, port), net.JoinHostPort(host, strconv.FormatUint(n+1, 10))
-	return t, nil
-}
-
-// readSecret reads the first line of a file that only its owner may read.
-func readSecret(file string) (radius.Secret, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%s is mode %04o: it holds a secret, make it 0600", file, info.Mode().Perm())
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	if line = strings.TrimSuffix(line, "\r"); line == "" {
-		return "", fmt.Errorf("%s has no first line", file)
-	}
-	return radius.Secret(line), nil
 }
 
 // An aaa is the RADIUS side of a server: who answers logins, and what follows each session.
