@@ -19,6 +19,7 @@ type Accounting struct {
 	Interim  time.Duration // between updates where a Grant says nothing; 0 sends none
 	Spool    string        // directory that keeps records over outages and restarts, one Accounting's alone; empty keeps them in memory
 	MaxSpool int           // records kept; 0 means 10,000 in memory and 100,000 in a directory. Of too many, updates go first, then the oldest
+	Relay    bool          // it has no sessions of its own, but what Forward takes: no On and Off are sent
 	Logger   *slog.Logger  // nil is silent
 
 	mu     sync.Mutex

@@ -57,3 +57,7 @@ func isOfNow(dated bool, at, now time.Time, undated bool) bool {
 
 // namesSessions: a request that names nobody would mean everybody (RFC 5176 section 3). Test: TestDisconnectOfNobodyRefused.
 func namesSessions(keys int) bool { return keys > 0 }
+
+// mayPassOn: a request that goes round would go round for ever, each time a load for every server on the way.
+// Test: TestProxyLoopsEnd.
+func mayPassOn(hops int, mine bool) bool { return !mine && hops <= mostHops }

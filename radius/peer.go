@@ -38,6 +38,9 @@ type server struct {
 	probeAt time.Time // when dead: when a Status-Server may
 	answer  time.Time // the last that was verified
 	stats   TargetStats
+
+	probing   chan struct{} // closed when the probe under way has ended; nil: there is none
+	stopProbe context.CancelFunc
 }
 
 const (
@@ -172,20 +175,25 @@ func (s *server) usable(now time.Time) bool {
 		s.trialAt = now.Add(trialEvery)
 		return true
 	}
-	if !now.Before(s.probeAt) {
+	if !now.Before(s.probeAt) && s.probing == nil {
 		s.probeAt = now.Add(probeEvery)
-		go s.probe()
+		ctx, cancel := context.WithTimeout(context.Background(), probeEvery)
+		s.probing, s.stopProbe = make(chan struct{}), cancel
+		go s.probe(ctx)
 	}
 	return false
 }
 
 // probe asks a dead server whether it lives, RFC 5997.
-func (s *server) probe() {
-	ctx, cancel := context.WithTimeout(context.Background(), probeEvery)
-	defer cancel()
+func (s *server) probe(ctx context.Context) {
 	p := &Packet{Code: StatusServer}
 	s.client.addNAS(p, nil)
 	s.roundTrip(ctx, p, 1, firstWait)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopProbe()
+	close(s.probing)
+	s.probing = nil
 }
 
 func (s *server) count(f func(*TargetStats)) {
@@ -279,6 +287,12 @@ func (s *server) forget(k *socket) {
 
 func (s *server) close() {
 	s.mu.Lock()
+	if probing := s.probing; probing != nil {
+		s.stopProbe()
+		s.mu.Unlock()
+		<-probing // or it would open a socket behind our back
+		s.mu.Lock()
+	}
 	list := s.sockets
 	s.sockets = nil
 	s.mu.Unlock()

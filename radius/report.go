@@ -25,7 +25,9 @@ func (a *Accounting) Serve(ctx context.Context) error {
 		return err
 	}
 	wake := a.waker()
-	a.putFirst(a.event(statusOn, time.Now(), nil))
+	if !a.Relay {
+		a.putFirst(a.event(statusOn, time.Now(), nil))
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var sending sync.WaitGroup
 	defer sending.Wait()
@@ -33,7 +35,9 @@ func (a *Accounting) Serve(ctx context.Context) error {
 	for ending := false; ; {
 		if !ending && ctx.Err() != nil && a.sessions() == 0 {
 			ending = true
-			a.put(a.event(statusOff, time.Now(), nil))
+			if !a.Relay {
+				a.put(a.event(statusOff, time.Now(), nil))
+			}
 			a.hurry()
 			defer time.AfterFunc(flushTime, cancel).Stop()
 		}
@@ -116,6 +120,33 @@ func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet) {
 	r.tries++
 	r.next = time.Now().Add(jittered(min(time.Second<<min(r.tries, 6), acctLongest)))
 	a.log().Debug("radius: accounting record not sent", "session", r.session, "err", err)
+}
+
+// errSpoolFull says that Forward has no room: who sent the record keeps it, and sends it again.
+var errSpoolFull = errors.New("radius: too many accounting records wait")
+
+// Forward spools an Accounting-Request of another access server, which may be answered once Forward has returned nil: as
+// soon as it is in the directory, where there is one. An error says that it was not taken. When it happened is kept
+// (Event-Timestamp), how long it took so far is made anew (Acct-Delay-Time).
+func (a *Accounting) Forward(p *Packet) error {
+	if p.Code != AccountingRequest {
+		return fmt.Errorf("radius: %v is no accounting", p.Code)
+	}
+	q := p.clone()
+	if _, ok := q.uint32(EventTimestamp); !ok {
+		delay, _ := q.uint32(AcctDelayTime)
+		q.remove(EventTimestamp)
+		q.addUint32(EventTimestamp, uint32(time.Now().Add(-time.Duration(delay)*time.Second).Unix()))
+	}
+	q.remove(AcctDelayTime)
+	if err := a.openSpool(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	err := a.spool.accept(q)
+	a.mu.Unlock()
+	a.poke()
+	return err
 }
 
 // received reports whether an Accounting-Response is a receipt. With an Error-Cause it says that the server takes no

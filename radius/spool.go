@@ -70,7 +70,7 @@ func (s *spool) open(dir string, most int) error {
 			os.Remove(s.file(seq)) // it was being written when the machine went down
 			continue
 		}
-		r.session = p.text(AcctSessionID)
+		r.session = sessionOf(p)
 		r.status, _ = p.uint32(AcctStatusType)
 		s.queue = append(s.queue, r)
 		if r.status == statusInterim {
@@ -86,11 +86,16 @@ func (s *spool) file(seq uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d.rec", seq))
 }
 
+// sessionOf tells sessions apart: their ids are unique to an access server only.
+func sessionOf(p *Packet) string {
+	return p.text(NASIdentifier) + "\x00" + p.text(NASIPAddress) + "\x00" + p.text(NASIPv6Address) + "\x00" + p.text(AcctSessionID)
+}
+
 // put takes a record, in the place of an update that is older. It returns how many had to go for it, and an error where
 // the record is in memory only.
 func (s *spool) put(p *Packet) (dropped int, err error) {
 	s.seq++
-	r := &spooled{seq: s.seq, session: p.text(AcctSessionID), packet: p}
+	r := &spooled{seq: s.seq, session: sessionOf(p), packet: p}
 	r.status, _ = p.uint32(AcctStatusType)
 	if old := s.interims[r.session]; old != nil && (r.status == statusInterim || r.status == statusStop) {
 		if old.busy {
@@ -113,6 +118,18 @@ func (s *spool) put(p *Packet) (dropped int, err error) {
 		s.interims[r.session] = r
 	}
 	return dropped, err
+}
+
+// accept takes a record whole, or not at all.
+func (s *spool) accept(p *Packet) error {
+	if len(s.queue) >= s.max {
+		return errSpoolFull
+	}
+	_, err := s.put(p)
+	if err != nil {
+		s.remove(s.queue[len(s.queue)-1])
+	}
+	return err
 }
 
 // worst is the record to lose when there are too many.

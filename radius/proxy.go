@@ -1,0 +1,159 @@
+package radius
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+)
+
+// A Proxy passes requests on by the realm in their User-Name (RFC 2865 section 2.3); its Handle is a Server's Handler. It
+// must not be copied, nor its fields changed, once it is used.
+//
+//	           Server: verified, in clear              Client: hidden and signed for the home server
+//	NAS ─────▶ duplicate? ──▶ realm ──▶ loop? ──▶ Edit ──▶ + Proxy-State ──▶ home server, or the next
+//	    ◀───── hidden and signed for the NAS ◀── Edit ◀── − Proxy-State ◀──
+//
+// Each hop has a secret, a Message-Authenticator and an Authenticator of its own: User-Password, Tunnel-Password and the
+// MPPE keys are taken out of hiding and hidden anew, and a CHAP-Password whose challenge was the Request Authenticator gets
+// it as CHAP-Challenge. EAP and all else pass as they are. The State of a challenge leads the next round to the same home
+// server, also after this process was started again.
+//
+// A request that no home server answers is not answered: that is no refusal (RFC 5080 section 2.6.2). Status-Server is
+// answered here; Disconnect and CoA requests are not passed on.
+type Proxy struct {
+	// Realms are the ways by realm, without regard to ASCII case: of "user@realm", else of "REALM\user". A key "*.example.com"
+	// is for every realm below example.com, "*" for those that are not listed, "" for names without a realm; where there is no
+	// "*", "" is for both. Accounting-On and -Off, which have no User-Name, go to "". What finds no Realm, or one without a
+	// Client, stays here.
+	Realms map[string]*Realm
+
+	// Edit is the attribute filter: it may change requests before they are sent, and replies before they are given back, with
+	// the key of Realms that was found. Secrets are in clear. nil changes nothing.
+	Edit func(p *Packet, realm string)
+
+	Logger *slog.Logger // nil is silent
+
+	once   sync.Once
+	mark   [markLen]byte     // of this process' Proxy-States
+	realms map[string]string // keys of Realms by their lower case
+
+	_ [0]func()
+}
+
+// A Realm is where requests of its users go.
+type Realm struct {
+	Client *Client // its home servers; nil: requests stay here
+	Strip  bool    // cuts the realm off User-Name; where there is EAP, whose identity must be the same name, it stays
+
+	// Spool takes accounting, which is then answered at once, and sends it for as long as it takes. Its Relay must be set,
+	// and its Serve be running. nil: accounting is answered when a home server has answered.
+	Spool *Accounting
+}
+
+const (
+	markLen  = 12
+	mostHops = 16 // Proxy-States in a request: RFC 2865 sets no limit, and a loop of other proxies has no end
+)
+
+func (p *Proxy) start() {
+	rand.Read(p.mark[:])
+	p.realms = make(map[string]string, len(p.Realms))
+	for key := range p.Realms {
+		p.realms[lower(key)] = key
+	}
+}
+
+// Handle is a Handler: it passes on Access-Requests and Accounting-Requests of realms that have home servers, and leaves
+// the others to the Server.
+func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Packet, error) {
+	if q.Code != AccessRequest && q.Code != AccountingRequest {
+		return nil, nil
+	}
+	p.once.Do(p.start)
+	key, user := p.route(q.text(UserName))
+	realm := p.Realms[key]
+	if realm == nil || realm.Client == nil {
+		return nil, nil
+	}
+	if err := p.loops(q); err != nil {
+		p.log().Error("radius: request not passed on", "from", from, "realm", key, "err", err)
+		if q.Code == AccessRequest {
+			return refusal(q), nil
+		}
+		return nil, ErrDrop
+	}
+	r := q.clone()
+	p.prepare(r, realm, key, user)
+	if q.Code == AccountingRequest && realm.Spool != nil {
+		if err := realm.Spool.Forward(r); err != nil {
+			return nil, err
+		}
+		return &Packet{Code: AccountingResponse}, nil
+	}
+	reply, err := realm.Client.Exchange(ctx, r)
+	if err == nil && q.Code == AccountingRequest {
+		err = received(reply)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("realm %q: %w", key, err)
+	}
+	// The Server gives back those that came, in their order.
+	reply.remove(ProxyState)
+	if p.Edit != nil {
+		p.Edit(reply, key)
+	}
+	return reply, nil
+}
+
+// prepare makes of a request what the home server is to see.
+func (p *Proxy) prepare(r *Packet, realm *Realm, key, user string) {
+	if _, ok := r.Get(CHAPPassword); ok {
+		if _, ok := r.Get(CHAPChallenge); !ok {
+			r.Add(CHAPChallenge, r.Authenticator[:]) // RFC 2865 section 5.3: the next hop's is another
+		}
+	}
+	if _, eap := r.Get(EAPMessage); realm.Strip && !eap {
+		r.replace(UserName, []byte(user))
+	}
+	if p.Edit != nil {
+		p.Edit(r, key)
+	}
+	r.Add(ProxyState, p.mark[:])
+}
+
+// loops reports a request that has been here already, or has come a long way.
+func (p *Proxy) loops(q *Packet) error {
+	hops := 0
+	for a, v := range q.All() {
+		if a != ProxyState {
+			continue
+		}
+		if hops++; !mayPassOn(hops, string(v) == string(p.mark[:])) {
+			if hops > mostHops {
+				return fmt.Errorf("radius: a request that has passed %d proxies: it loops", mostHops)
+			}
+			return errors.New("radius: a request that has passed here already: it loops")
+		}
+	}
+	return nil
+}
+
+// refusal is an Access-Reject that is not an Authenticator's.
+func refusal(q *Packet) *Packet {
+	p := &Packet{Code: AccessReject}
+	if eap, ok := q.concat(EAPMessage); ok {
+		return eapRejected(eap)
+	}
+	return p
+}
+
+func (p *Proxy) log() *slog.Logger {
+	if p.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return p.Logger
+}
