@@ -137,7 +137,7 @@ func TestLoginAtRADIUS(t *testing.T) {
 	}
 	for want, n := range map[string]int{
 		"  yes  ": 6, "address 10.8.0.77": 6, "idle time-out 1h0m0s": 6, "5000000 bit/s from it": 6, "filters web.in": 6, "keys to bind with": 4,
-		"no proven name":                 3, // of EAP: the User-Name of an Access-Accept is not believed
+		"no proven name":        3, // of EAP: the User-Name of an Access-Accept is not believed
 		`policy "weak": denies`: 2, `policy "rest"  decides: granted`: 4, "s3cret": 0,
 	} {
 		flat := regexp.MustCompile(` {2,}`).ReplaceAllString(out, "  ")
