@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	mrand "math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type Accounting struct {
 	spool  spool
 	active int           // sessions
 	wake   chan struct{} // room for one: there is something new
+	run    string        // Acct-Session-Id of On and Off
 
 	_ [0]func()
 }
@@ -122,6 +124,19 @@ func (a *Accounting) record(c *ppp.Conn, status uint32) *Packet {
 	if status == statusStop {
 		p.addUint32(AcctTerminateCause, uint32(causeOf(c)))
 	}
+	return p
+}
+
+// boot makes On or Off, whose Acct-Session-Id is this run's: every record must have one (RFC 2866 section 5.5).
+func (a *Accounting) boot(status uint32, now time.Time) *Packet {
+	a.mu.Lock()
+	if a.run == "" {
+		a.run = "run-" + strconv.FormatInt(now.UnixNano(), 36)
+	}
+	run := a.run
+	a.mu.Unlock()
+	p := a.event(status, now, nil)
+	p.addText(AcctSessionID, run)
 	return p
 }
 

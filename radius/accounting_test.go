@@ -142,6 +142,9 @@ func TestAccountingOfASession(t *testing.T) {
 		if got := l.statuses(); got != "On Start Interim Interim Stop Off " {
 			t.Errorf("%s", got)
 		}
+		if on, off := l.records[0], l.last(); on.Session == "" || on.Session != off.Session || on.Session == start.Session {
+			t.Errorf("Acct-Session-Id of On %q, of Off %q", on.Session, off.Session)
+		}
 	})
 }
 

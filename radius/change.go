@@ -2,6 +2,7 @@ package radius
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -28,6 +29,9 @@ const (
 // act does what a request asks.
 func (d *Dynamic) act(from netip.AddrPort, p *Packet) *Packet {
 	list, code := d.find(p)
+	if p.Code == DisconnectRequest && !onlyNames(p) {
+		list, code = nil, nakUnsupported
+	}
 	what := "radius: disconnect"
 	if code == 0 && p.Code == CoARequest {
 		what = "radius: change of authorization"
@@ -45,19 +49,35 @@ func (d *Dynamic) act(from netip.AddrPort, p *Packet) *Packet {
 	}
 	if p.Code == DisconnectRequest {
 		for _, c := range list {
-			c.Terminate(ppp.AdminReset, "disconnected by RADIUS")
+			c.Terminate(ppp.AdminReset, cmp.Or(replyMessage(p), "disconnected by RADIUS"))
 		}
 	}
 	return &Packet{Code: yes}
 }
 
-// isKeyOf reports whether an attribute tells which sessions are meant; the others of a Disconnect do not matter.
+// isKeyOf reports whether an attribute tells which sessions are meant.
 func isKeyOf(a Attr) bool {
 	switch a {
-	case UserName, AcctSessionID, NASPortID, FramedIPAddress, FramedIPv6Address, FramedIPv6Prefix, CallingStationID:
+	case UserName, AcctSessionID, NASPortID, FramedIPAddress, FramedIPv6Address, FramedIPv6Prefix, FramedInterfaceID, CallingStationID, CalledStationID:
 		return true
 	}
 	return false
+}
+
+// onlyNames reports whether a Disconnect has what says whom it means and what goes with any request, and nothing else
+// (RFC 5176 sections 3 and 3.6): an attribute that is not understood might name fewer sessions than those that would end.
+func onlyNames(p *Packet) bool {
+	for a := range p.All() {
+		switch a {
+		case NASIdentifier, NASIPAddress, NASIPv6Address, NASPortType, EventTimestamp, MessageAuthenticator, ProxyState, State,
+			Class, ReplyMessage, AcctTerminateCause:
+		default:
+			if !isKeyOf(a) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // find returns the sessions that a request means.
@@ -65,6 +85,7 @@ func (d *Dynamic) find(p *Packet) (list []*ppp.Conn, code nak) {
 	keys := 0
 	for a, v := range p.All() {
 		switch {
+		case a == CalledStationID: // everybody's: it only narrows
 		case isKeyOf(a):
 			keys++
 		case a == NASIdentifier && d.NAS != "" && string(v) != d.NAS,
@@ -114,8 +135,11 @@ func fits(p *Packet, c *ppp.Conn) bool {
 		switch a {
 		case UserName:
 			ok = info.User != "" && strings.EqualFold(string(v), info.User)
-		case AcctSessionID, NASPortID, CallingStationID:
+		case AcctSessionID, NASPortID, CallingStationID, CalledStationID:
 			ok = call.text(a) == string(v)
+		case FramedInterfaceID:
+			six := info.Peer6.As16()
+			ok = info.Peer6.IsValid() && bytes.Equal(v, six[8:])
 		case FramedIPAddress:
 			ok = info.Peer.IsValid() && bytes.Equal(v, info.Peer.AsSlice())
 		case FramedIPv6Address:

@@ -17,7 +17,8 @@ import (
 // copied once it serves.
 //
 // A request names sessions by any of User-Name, Acct-Session-Id, NAS-Port-Id, Framed-IP-Address, Framed-IPv6-Address,
-// Framed-IPv6-Prefix and Calling-Station-Id; all that it has must fit. A Disconnect ends every session that fits. A CoA
+// Framed-IPv6-Prefix, Framed-Interface-Id and Calling-Station-Id; all that it has must fit, Called-Station-Id, too. A
+// Disconnect ends every session that fits, and tells it a Reply-Message; one with attributes beside those is refused. A CoA
 // changes of each Session-Timeout, Idle-Timeout, Acct-Interim-Interval, Filter-Id, and the rates WISPr-Bandwidth-Max-Up
 // and -Down, and what Change does; one with another attribute to change is refused whole. A Session-Timeout counts from
 // when the session opened.

@@ -78,6 +78,10 @@ func TestDisconnectByEveryKey(t *testing.T) {
 		"Framed-IP":       func(p *Packet, c *ppp.Conn) { p.Add(FramedIPAddress, c.Info().Peer.AsSlice()) },
 		"Framed-IPv6":     func(p *Packet, c *ppp.Conn) { p.Add(FramedIPv6Prefix, appendIPv6Prefix(nil, c.Grant().Prefixes[1])) },
 		"Calling-Station": func(p *Packet, c *ppp.Conn) { p.addText(CallingStationID, c.Info().Call.Remote.Addr().String()) },
+		"Interface-Id": func(p *Packet, c *ppp.Conn) {
+			six := c.Info().Peer6.As16()
+			p.Add(FramedInterfaceID, six[8:])
+		},
 		"several, and NAS": func(p *Packet, c *ppp.Conn) {
 			p.addText(UserName, "alice")
 			p.addText(AcctSessionID, c.Info().Call.ID)
@@ -89,6 +93,8 @@ func TestDisconnectByEveryKey(t *testing.T) {
 				r := newCoaRig(t, &Dynamic{NAS: "here"}, 1)
 				c := r.conns[0]
 				r.expect("another session", r.dated(DisconnectRequest, func(p *Packet) { add(p, c); p.addText(CallingStationID, "elsewhere") }), DisconnectNAK, nakNoSession)
+				r.expect("another called", r.dated(DisconnectRequest, func(p *Packet) { add(p, c); p.addText(CalledStationID, "elsewhere") }), DisconnectNAK, nakNoSession)
+				r.expect("what is not understood", r.dated(DisconnectRequest, func(p *Packet) { add(p, c); p.addUint32(NASPort, 7) }), DisconnectNAK, nakUnsupported)
 				start := time.Now()
 				r.expect("disconnect", r.dated(DisconnectRequest, func(p *Packet) { add(p, c) }), DisconnectACK, 0)
 				<-c.Context().Done()
@@ -115,6 +121,7 @@ func TestDisconnectOfAllSessionsOfAUser(t *testing.T) {
 func TestDisconnectOfNobodyRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCoaRig(t, &Dynamic{NAS: "here", NASAddr: netip.MustParseAddr("192.0.2.1")}, 1)
+		r.expect("Called-Station-Id alone", r.dated(DisconnectRequest, func(p *Packet) { p.addText(CalledStationID, r.conns[0].Info().Call.Called) }), DisconnectNAK, nakMissing)
 		r.expect("no key", r.dated(DisconnectRequest, func(p *Packet) { p.addText(NASIdentifier, "here") }), DisconnectNAK, nakMissing)
 		r.expect("another NAS", r.dated(DisconnectRequest, func(p *Packet) { p.addText(UserName, "alice"); p.addText(NASIdentifier, "there") }), DisconnectNAK, nakAnotherNAS)
 		r.expect("another address", r.dated(DisconnectRequest, func(p *Packet) { p.addText(UserName, "alice"); p.Add(NASIPAddress, []byte{192, 0, 2, 2}) }), DisconnectNAK, nakAnotherNAS)

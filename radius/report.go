@@ -26,7 +26,7 @@ func (a *Accounting) Serve(ctx context.Context) error {
 	}
 	wake := a.waker()
 	if !a.Relay {
-		a.putFirst(a.event(statusOn, time.Now(), nil))
+		a.putFirst(a.boot(statusOn, time.Now()))
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var sending sync.WaitGroup
@@ -36,7 +36,7 @@ func (a *Accounting) Serve(ctx context.Context) error {
 		if !ending && ctx.Err() != nil && a.sessions() == 0 {
 			ending = true
 			if !a.Relay {
-				a.put(a.event(statusOff, time.Now(), nil))
+				a.put(a.boot(statusOff, time.Now()))
 			}
 			a.hurry()
 			defer time.AfterFunc(flushTime, cancel).Stop()
