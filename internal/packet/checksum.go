@@ -10,24 +10,18 @@ import (
 func Sum(b []byte, sum uint64) uint64 {
 	// RFC 1071 section 2(C): words may be added at any width as long as carries come back in. Section 2(B): and in any byte
 	// order, so what is long is added as it lies, and turned around once.
-	if len(b) >= 64 {
-		var s, carry uint64
-		for len(b) >= 64 {
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[16:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[24:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[32:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[40:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[48:]), carry)
-			s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[56:]), carry)
-			s += carry // cannot overflow again: a sum that carried is at most 2^64-2
-			b = b[64:]
+	var carry uint64
+	if n := len(b) &^ 63; n > 0 {
+		var s uint64
+		if hasWide && n >= 128 {
+			s = sumWide(b[:n])
+		} else {
+			s = sumWords(b[:n])
 		}
 		sum, carry = bits.Add64(sum, uint64(bits.ReverseBytes16(fold(s))), 0)
-		sum += carry
+		sum += carry // cannot overflow again: a sum that carried is at most 2^64-2
+		b = b[n:]
 	}
-	var carry uint64
 	for len(b) >= 8 {
 		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
 		sum += carry
@@ -40,6 +34,24 @@ func Sum(b []byte, sum uint64) uint64 {
 		sum += carry
 	}
 	return sum
+}
+
+// sumWords adds words in little-endian order. What is behind a multiple of 64 bytes is left out.
+func sumWords(b []byte) uint64 {
+	var s, carry uint64
+	for len(b) >= 64 {
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[16:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[24:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[32:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[40:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[48:]), carry)
+		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[56:]), carry)
+		s += carry
+		b = b[64:]
+	}
+	return s
 }
 
 // Fold makes the Internet checksum of a Sum.
