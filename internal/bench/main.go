@@ -30,6 +30,7 @@ type config struct {
 	rounds  int
 	seconds time.Duration
 	profile string
+	other   string
 }
 
 func parse(args []string, stderr io.Writer) (*config, error) {
@@ -43,6 +44,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.IntVar(&c.rounds, "rounds", 0, "how often each is measured at full speed; 0 means 3, with -short 5")
 	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write CPU profiles of the sstp processes to (pprof)")
+	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

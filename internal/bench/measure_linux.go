@@ -42,6 +42,9 @@ var (
 // stages is what is measured.
 func stages(c *config) []stage {
 	tunnels := []string{sysTLS, sysSSTP, sysWG}
+	if c.other != "" {
+		tunnels = append(tunnels, sysOther)
+	}
 	stacks := []string{sysStack, sysWGStack}
 	single := []string{sysSingle, sysUndrained}
 	if c.short {
@@ -84,6 +87,8 @@ func measure(c *config) error {
 		return fmt.Errorf("congestion controls: %w", err)
 	}
 	defer restore()
+	otherBuild = c.other
+
 	r := &result{Machine: machine(), When: time.Now().UTC().Format("2006-01-02"), Rounds: c.rounds}
 	for _, s := range stages(c) {
 		if err := s.run(c, dir, r, os.Stderr); err != nil {

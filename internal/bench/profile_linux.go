@@ -27,8 +27,8 @@ func profile(dir, system string, o load, p *path, s *stage) error {
 		if err := perf.Start(); err != nil {
 			return fmt.Errorf("perf: %w", err)
 		}
-		time.Sleep(200 * time.Millisecond)
-		_, _, err := p.load(o.way, o.streams, 2*time.Second, s.inner)
+		time.Sleep(time.Second) // perf begins
+		_, _, err := p.load(o.way, o.streams, 4*time.Second, s.inner)
 		perf.Process.Signal(syscall.SIGINT)
 		if e := perf.Wait(); err == nil && e != nil && !errors.As(e, new(*exec.ExitError)) {
 			err = e

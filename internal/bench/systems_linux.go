@@ -29,6 +29,7 @@ var systems = []system{
 	{sysNone, "no tunnel", "iperf3", startNone},
 	{sysTLS, "plain TLS copy, 16 KiB writes", "", startTLS},
 	{sysSSTP, "dialway sstpd, sstpc", "iperf3", startSSTP},
+	{sysOther, "the same of another build", "iperf3", func(l *lab) *path { return startExamples(l, otherBuild) }},
 	{sysWG, "wireguard-go", "iperf3", startWireGuard},
 	{sysOpenVPN, "OpenVPN, TCP, AES-128-GCM", "openvpn", startOpenVPN},
 	{sysStack, "dialway netstack", "", startStack},
@@ -36,6 +37,9 @@ var systems = []system{
 	{sysSingle, "one packet a record, to dialway", "iperf3", func(l *lab) *path { return startSingle(l, true) }},
 	{sysUndrained, "the same, not drained", "iperf3", func(l *lab) *path { return startSingle(l, false) }},
 }
+
+// otherBuild is -other.
+var otherBuild string
 
 // withIperf makes a path loaded by iperf3.
 func (l *lab) withIperf(target string, client, server *process) *path {
@@ -73,16 +77,18 @@ const innerServer = "10.8.0.1"
 
 func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
 
-// sstpd starts the server of the examples.
-func (l *lab) sstpd() *process {
-	return l.spawn(l.server, false, l.file("sstpd"), "-listen", outerServer+":443", "-users", l.file("users"),
+// sstpd starts the server of the examples, built into a directory.
+func (l *lab) sstpd(dir string) *process {
+	return l.spawn(l.server, false, filepath.Join(dir, "sstpd"), "-listen", outerServer+":443", "-users", l.file("users"),
 		"-cert", l.file("cert.pem"), "-key", l.file("key.pem"), "-tun", "sstp0")
 }
 
-func startSSTP(l *lab) *path {
-	server := l.sstpd()
+func startSSTP(l *lab) *path { return startExamples(l, l.dir) }
+
+func startExamples(l *lab, dir string) *path {
+	server := l.sstpd(dir)
 	l.listening(server)
-	client := l.spawn(l.client, false, l.file("sstpc"), "-server", outerServer, "-user", "bench", "-password-file", l.file("password"), "-ca", l.file("cert.pem"))
+	client := l.spawn(l.client, false, filepath.Join(dir, "sstpc"), "-server", outerServer, "-user", "bench", "-password-file", l.file("password"), "-ca", l.file("cert.pem"))
 	return l.withIperf(innerServer, client, server)
 }
 
@@ -98,7 +104,7 @@ func (l *lab) listening(server *process) {
 }
 
 func startStack(l *lab) *path {
-	server := l.sstpd()
+	server := l.sstpd(l.dir)
 	l.listening(server)
 	l.self(l.server, "sink", innerServer+":5001").ready()
 	return withLoads(l, l.self(l.client, "sstp-netstack", outerServer, innerServer+":5001", l.dir), server)
@@ -182,7 +188,8 @@ func startWireGuardStack(l *lab) *path {
 func startOpenVPN(l *lab) *path {
 	const server, client = "10.10.0.1", "10.10.0.2"
 	common := []string{"--dev", "ovpn0", "--dev-type", "tun", "--port", "1194", "--ca", l.file("cert.pem"), "--cert", l.file("cert.pem"),
-		"--key", l.file("key.pem"), "--data-ciphers", "AES-128-GCM", "--cipher", "AES-128-GCM", "--disable-dco", "--verb", "1"}
+		"--key", l.file("key.pem"), "--data-ciphers", "AES-128-GCM", "--cipher", "AES-128-GCM", "--disable-dco", "--verb", "1",
+		"--socket-flags", "TCP_NODELAY"} // which its server mode has by itself
 	s := l.spawn(l.server, false, "openvpn", append(common, "--proto", "tcp-server", "--local", outerServer, "--tls-server", "--dh", "none", "--ifconfig", server, client)...)
 	c := l.spawn(l.client, false, "openvpn", append(common, "--proto", "tcp-client", "--remote", outerServer, "--tls-client", "--ifconfig", client, server, "--connect-retry", "1")...)
 	return l.withIperf(server, c, s)

@@ -23,6 +23,7 @@ const (
 	sysNone      = "none"
 	sysTLS       = "tls"
 	sysSSTP      = "sstp"
+	sysOther     = "sstp-other"
 	sysStack     = "sstp-netstack"
 	sysWG        = "wireguard"
 	sysWGStack   = "wireguard-netstack"
