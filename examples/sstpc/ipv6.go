@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/dialway/dialway/tunnel"
+	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/tunnel/ipv6conf"
 )
 
@@ -15,11 +15,13 @@ type client6 struct {
 	config *config
 	host   *host
 	routes []netip.Prefix // that are set
+	came   chan struct{}  // of capacity 1: addresses have
+	server netip.Addr     // its outer address
 }
 
 // newClient6 wraps a session's link.
-func (c *config) newClient6(h *host, link tunnel.Link) *client6 {
-	x := &client6{config: c, host: h}
+func (c *config) newClient6(h *host, link *ppp.Conn) *client6 {
+	x := &client6{config: c, host: h, came: make(chan struct{}, 1), server: link.Info().Call.Remote.Addr()}
 	x.Link, x.Delegate, x.Length = link, c.delegate > 0, c.delegate
 	if c.client.Verbose {
 		x.Logger = c.log
@@ -40,6 +42,10 @@ func (x *client6) configure(ctx context.Context, now ipv6conf.Config) {
 	}
 	x.route(want)
 	log.Info("IPv6", "addrs", now.Addrs, "delegated", now.Delegated, "dns", now.DNS, "search", now.Search, "told routes", now.Routes, "routes", want)
+	select {
+	case x.came <- struct{}{}:
+	default:
+	}
 }
 
 // route sets these routes, in the place of those before.

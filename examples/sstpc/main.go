@@ -37,6 +37,7 @@ type config struct {
 	routes              cli.Prefixes
 	defaultRoute, again bool
 	delegate            int // length of the prefix to ask for; 0: none
+	names               names
 	log                 *slog.Logger
 }
 
@@ -50,6 +51,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	congestion := fs.String("congestion", "", "congestion control of the session's TCP, by `NAME`: cubic, bbr; none means the system's")
 	fs.IntVar(&c.delegate, "delegate", 0, "ask for an IPv6 prefix of so many `BITS`, for networks behind this machine, and print it")
 	fs.BoolVar(&c.again, "reconnect", false, "dial again when the session ends, unless the server refuses the password")
+	c.names.flags(fs)
 	if err := cli.Parse(fs, args); err != nil {
 		return nil, err
 	}
@@ -63,6 +65,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	if c.delegate != 0 && (c.delegate < 32 || c.delegate > 64) {
 		p.Add("-delegate", fmt.Errorf("%d is not between 32 and 64", c.delegate))
 	}
+	c.names.check(&p)
 	for _, r := range c.routes {
 		if r.Bits() == 0 {
 			p.Add("-route", fmt.Errorf("%v is everything: -default-route does that without cutting off the server", r))
@@ -127,7 +130,7 @@ func (c *config) session(ctx context.Context, h *host, up func()) error {
 	c.log.Info("connected", "server", i.Call.Remote, "by", i.Auth, "addrs", link.Addrs(), "peer", i.Peer, "dns", link.DNS(),
 		"mtu", link.MTU(), "routes", routes)
 	six := c.newClient6(h, link)
-	err = h.rt.ServeLink(ctx, &six.Client)
+	err = c.serve(ctx, h, six)
 	six.route(nil)
 	s := link.Stats()
 	c.log.Info("disconnected", "why", err, "rx", s.RxBytes, "tx", s.TxBytes, "after", time.Since(i.Opened).Round(time.Second))

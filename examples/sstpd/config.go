@@ -31,6 +31,7 @@ type config struct {
 	users, accounts             string // one of them, or radius
 	policies                    string
 	radius                      radiusConfig
+	ddns                        ddnsConfig
 	localConfig
 	pool                    netip.Prefix
 	addr                    netip.Addr // the server's own, the first of pool
@@ -53,6 +54,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.accounts, "accounts", "", "`FILE` of accounts in the place of -users, with dial-in properties; examples/account keeps it")
 	fs.StringVar(&c.policies, "policies", "", "`FILE` of policies, of which the first that fits decides about who has proved to be somebody; with -radius, its filters are what a Filter-Id names")
 	c.radius.register(fs)
+	c.ddns.register(fs)
 	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
 	c.localConfig.register(fs)
@@ -97,6 +99,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		p.Add("-accounts", err)
 	}
 	c.radius.check(fs, &p)
+	c.ddns.check(&p)
 	if c.policies != "" {
 		_, err = policies.Read(c.policies)
 		p.Add("-policies", err)

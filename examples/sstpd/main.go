@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	log := cli.Logger(stderr, c.verbose)
-	s := &server{config: c, log: log, sessions: new(ppp.Sessions)}
+	s := &server{config: c, log: log, sessions: new(ppp.Sessions), names: newDDNS(&c.ddns, log)}
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -65,6 +65,7 @@ type server struct {
 	aaa  *aaa // of -radius; nil without
 
 	sessions *ppp.Sessions // those that are open
+	names    *ddns         // of -ddns; nil without
 }
 
 // load reads certificate and users; what is wrong leaves both as they were.
@@ -153,7 +154,9 @@ func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener
 	local.close(s)
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(err, srv.Shutdown(bye))
+	err = errors.Join(err, srv.Shutdown(bye))
+	s.names.end(bye)
+	return err
 }
 
 // sstp makes the server. link is what a session's link is to the Router.
@@ -183,6 +186,7 @@ func (s *server) sstp(rt *tunnel.Router, link func(tunnel.Link) tunnel.Link) *ss
 				Exclude:  []netip.Prefix{netip.PrefixFrom(s.addr, 32)},
 			}),
 			DNS:    s.dns,
+			NBNS:   s.ddns.wins,
 			MTU:    s.mtu,
 			Logger: s.log,
 		},
@@ -191,6 +195,7 @@ func (s *server) sstp(rt *tunnel.Router, link func(tunnel.Link) tunnel.Link) *ss
 			if s.aaa != nil {
 				s.aaa.acct.Start(c)
 			}
+			defer s.names.begin(ctx, c)()
 			return rt.ServeLink(ctx, link(c))
 		},
 		Logger: s.log, // one line for each session's start and end

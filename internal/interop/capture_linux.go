@@ -17,6 +17,14 @@ type Capture struct {
 	done chan struct{}
 	mu   sync.Mutex
 	seen map[string]int
+	more func(p []byte)
+}
+
+// Watch has f called with each IPv4 packet from now on.
+func (c *Capture) Watch(f func(p []byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.more = f
 }
 
 // StartCapture captures on a device of ns until the test ends. The device carries IP packets without a header of the link.
@@ -74,6 +82,9 @@ func (c *Capture) count(p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen[what]++
+	if c.more != nil {
+		c.more(p)
+	}
 }
 
 // Seen returns how many packets there were of a kind: "proto 1", "proto 17 port 53".

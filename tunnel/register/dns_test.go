@@ -54,12 +54,12 @@ func TestReverse(t *testing.T) {
 
 func TestNamesThatAreNone(t *testing.T) {
 	for _, bad := range []string{"", "a..b", "-a", "a-", "a b", "a\nb", "ä", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
-		if checkHost(bad) == nil {
+		if CheckHost(bad) == nil {
 			t.Errorf("%q is a name", bad)
 		}
 	}
 	for _, good := range []string{"pc1", "PC1.vpn.test", "pc1.vpn.test.", "_srv.x", "1.2"} {
-		if err := checkHost(good); err != nil {
+		if err := CheckHost(good); err != nil {
 			t.Error(err)
 		}
 	}

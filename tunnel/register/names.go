@@ -12,9 +12,9 @@ import (
 // absolute returns name with a dot at its end.
 func absolute(name string) string { return strings.TrimSuffix(name, ".") + "." }
 
-// checkHost reports what is wrong with a name that is to be registered: labels of letters, digits, "-" and "_", as RFC 1123
+// CheckHost says what is wrong with a name that is to be registered; nil: nothing. It has labels of letters, digits, "-" and "_", as RFC 1123
 // section 2.1 and Windows have them. What a server tells as domain goes through it, too.
-func checkHost(name string) error {
+func CheckHost(name string) error {
 	if len(name) > 253 {
 		return fmt.Errorf("register: name of %d bytes is longer than 253", len(name))
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dialway/dialway/dhcpinform"
+	"github.com/dialway/dialway/tunnel"
 )
 
 // A plan is what is to be registered.
@@ -44,7 +45,7 @@ func (run *run) makePlan(o *dhcpinform.Options) plan {
 	}
 	var p plan
 	told := o.Domain
-	if checkHost(told) != nil {
+	if CheckHost(told) != nil {
 		told = ""
 	}
 	p.name, _ = r.fullName(told)
@@ -62,7 +63,7 @@ func (run *run) makePlan(o *dhcpinform.Options) plan {
 	p.resolver = r.updater(p.resolver).servers
 	for _, d := range append([]string{r.Domain, told}, o.Search...) {
 		d = lower(strings.TrimSuffix(d, "."))
-		if d != "" && checkHost(d) == nil && !slices.Contains(p.domains, d) {
+		if d != "" && CheckHost(d) == nil && !slices.Contains(p.domains, d) {
 			p.domains = append(p.domains, d)
 		}
 	}
@@ -80,7 +81,7 @@ func (run *run) makeNode(o *dhcpinform.Options, addrs []netip.Addr) (p nodePlan)
 	if p.servers = registrable(r.WINS); len(p.servers) == 0 {
 		p.servers = registrable(o.WINS)
 	}
-	if l, ok := run.link.Link.(interface{ NBNS() []netip.Addr }); ok && len(p.servers) == 0 {
+	if l, ok := tunnel.As[interface{ NBNS() []netip.Addr }](run.link.Link); ok && len(p.servers) == 0 {
 		p.servers = registrable(l.NBNS())
 	}
 	p.servers = slices.DeleteFunc(p.servers, netip.Addr.Is6)

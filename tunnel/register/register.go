@@ -122,7 +122,7 @@ func (r *Registrar) fullName(told string) (string, error) {
 	default:
 		return "", nil
 	}
-	return absolute(host), checkHost(host)
+	return absolute(host), CheckHost(host)
 }
 
 // registrable are the addresses that others can reach.

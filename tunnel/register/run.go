@@ -93,7 +93,7 @@ func (run *run) learn(ctx context.Context) {
 		answer <- told{o, err}
 	}()
 	var wait <-chan time.Time
-	if p := run.makePlan(nil); p.name != "" && len(p.resolver) > 0 {
+	if p := run.makePlan(nil); p.name != "" && len(p.resolver) > 0 || len(p.node.servers) > 0 {
 		wait = time.After(patience)
 	}
 	var o *dhcpinform.Options
