@@ -37,7 +37,7 @@ type config struct {
 	addr                    netip.Addr // the server's own, the first of pool
 	dns                     cli.Addrs
 	auth                    []ppp.AuthProtocol
-	mtu                     int
+	mtu, queues             int
 	proxies                 cli.Prefixes
 	eap, legacyTLS, verbose bool
 	congestion              string
@@ -61,6 +61,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
 	fs.BoolVar(&c.eap, "eap", false, "also EAP, which is asked for first: EAP-MSCHAPv2 with the passwords of -users or -accounts, or what the servers of -radius speak")
+	fs.IntVar(&c.queues, "queues", 1, "`NUMBER` of the TUN device's queues: with many sessions, one for each core")
 	fs.IntVar(&c.mtu, "mtu", 1400, "largest packet, in `BYTES`")
 	fs.StringVar(&c.congestion, "congestion", "", "congestion control of the sessions' TCP, by `NAME`: cubic, bbr; none means the system's")
 	fs.Var(&c.proxies, "proxy-protocol", "`PREFIX` of the proxies in front, which must send a PROXY header (version 1 or 2)")
@@ -132,6 +133,9 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		p.Add("-mtu", fmt.Errorf("%d is not between 576 and 4087", c.mtu))
 	}
 	c.localConfig.check(&p, c.mtu)
+	if c.queues < 1 || c.queues > 256 {
+		p.Add("-queues", fmt.Errorf("%d is not between 1 and 256", c.queues)) // 256: MAX_TAP_QUEUES
+	}
 	if c.web != "" {
 		if s, err := os.Stat(c.web); err != nil {
 			p.Add("-web", err)

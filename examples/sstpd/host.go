@@ -23,7 +23,7 @@ func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
 		}
 		return ns, nil
 	}
-	dev, err := tun.Open(tun.Config{Name: s.tun, MTU: s.mtu, Logger: s.log})
+	dev, err := tun.Open(tun.Config{Name: s.tun, MTU: s.mtu, Queues: s.queues, Logger: s.log})
 	if err != nil {
 		return nil, err
 	}
@@ -76,3 +76,11 @@ func (a stackAddr) Addrs() []netip.Addr {
 }
 func (a stackAddr) DNS() []netip.Addr { return nil }
 func (a stackAddr) MTU() int          { return a.mtu }
+
+// queuesOf returns what a router serves: each queue of a device that has several, or the host itself.
+func queuesOf(host tunnel.PacketIO) []tunnel.PacketIO {
+	if d, ok := host.(*tun.Device); ok {
+		return d.Queues()
+	}
+	return []tunnel.PacketIO{host}
+}

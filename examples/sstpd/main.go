@@ -117,12 +117,15 @@ func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener
 		return err
 	}
 	rt.Local = &local.table
-	failed := make(chan error, 5)
+	queues := queuesOf(host)
+	failed := make(chan error, 5+len(queues))
 	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the sessions
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer closeHost()
-	wg.Go(func() { failed <- rt.Serve(hosting, host) })
+	for _, q := range queues {
+		wg.Go(func() { failed <- rt.Serve(hosting, q) })
+	}
 	wg.Go(func() { failed <- local.serve(hosting) })
 	if s.aaa != nil {
 		accounting, stop := context.WithCancel(ctx)

@@ -147,6 +147,9 @@ func (r *result) keep(dir string) error {
 
 // run starts the systems of a stage, and measures them in turns.
 func (s *stage) run(c *config, dir string, r *result, progress io.Writer) error {
+	if !c.wants([]string{veth.word, narrow.word, lossy.word}, s.wire.word) {
+		return nil
+	}
 	var names []string
 	for _, x := range systems {
 		names = append(names, x.name)

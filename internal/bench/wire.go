@@ -9,13 +9,14 @@ import (
 // A wire says what joins the namespaces: a veth pair, or an emulated line.
 type wire struct {
 	Name string
+	word string      // for -only
 	line *emu.Config // nil: veth
 }
 
 var (
-	veth   = wire{Name: "veth"}
-	narrow = wire{"20 Mbit/s, 40 ms", &emu.Config{Rate: 20e6, Delay: 20 * time.Millisecond, Queue: 300 * time.Millisecond}}
-	lossy  = wire{"20 Mbit/s, 40 ms, 1 % loss", &emu.Config{Rate: 20e6, Delay: 20 * time.Millisecond, Queue: 300 * time.Millisecond, Loss: 0.01, Seed: 1}}
+	veth   = wire{"veth", "veth", nil}
+	narrow = wire{"20 Mbit/s, 40 ms", "narrow", &emu.Config{Rate: 20e6, Delay: 20 * time.Millisecond, Queue: 300 * time.Millisecond}}
+	lossy  = wire{"20 Mbit/s, 40 ms, 1 % loss", "lossy", &emu.Config{Rate: 20e6, Delay: 20 * time.Millisecond, Queue: 300 * time.Millisecond, Loss: 0.01, Seed: 1}}
 )
 
 // Names of systems; those of ratios are made of them.

@@ -132,7 +132,7 @@ func isCut(p []byte) bool {
 	return false
 }
 
-// Write is tunnel.PacketIO's; any offset will do. What the system does not take is dropped.
+// Write writes to this queue.
 func (q *queue) Write(bufs [][]byte, offset int) (int, error) {
 	q.mu.Lock()
 	d, closed := q.cur, q.closed
@@ -185,6 +185,31 @@ func (d *Device) Queues() []tunnel.PacketIO {
 		all = append(all, q)
 	}
 	return all
+}
+
+// Write is tunnel.PacketIO's; any offset will do. What the system does not take is dropped. With several queues, the source
+// of the first packet chooses one. The system answers a flow by the queue that it came by, so what a session sends and what
+// it gets are the work of one queue's reader, and sessions are shared out among them.
+func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
+	if len(d.more) > 0 && len(bufs) > 0 {
+		if i := bySource(bufs[0], offset, 1+len(d.more)); i > 0 {
+			return d.more[i-1].Write(bufs, offset)
+		}
+	}
+	return d.queue.Write(bufs, offset)
+}
+
+// bySource is one of n for a packet's source address.
+func bySource(b []byte, offset, n int) int {
+	if len(b) < offset+minIPv4 {
+		return 0
+	}
+	p := b[offset:]
+	src := binary.BigEndian.Uint32(p[12:]) // IPv4's; of IPv6, the middle of its source, where networks differ
+	if p[0]>>4 == 6 && len(p) >= headerIPv6 {
+		src ^= binary.BigEndian.Uint32(p[20:]) // and its end, where hosts do
+	}
+	return int(uint64(src*0x9e3779b1) * uint64(n) >> 32) // Fibonacci hashing: neighbours go apart
 }
 
 // Close removes addresses and routes that this Device set, and closes it. A device that Open made is gone then.

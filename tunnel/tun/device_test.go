@@ -219,6 +219,46 @@ func TestHandedInIsConfiguredByItsSystem(t *testing.T) {
 	}
 }
 
+func TestQueuesShareOutSources(t *testing.T) {
+	first, second := newFake(), newFake()
+	d := deviceOn(t, first)
+	d.more = append(d.more, new(queue).init(&library{Device: second}, 128, d.queue.mtu, &d.sys))
+	for _, k := range kinds {
+		var counts [2]int
+		for host := range 100 {
+			p := makePacket(k.v6, k.udp, 1, flagACK, []byte("data"))
+			if k.v6 {
+				p[23] = byte(host)
+			} else {
+				p[15] = byte(host)
+			}
+			for range 2 { // twice the same way
+				before := [2]int{len(first.out), len(second.out)}
+				if n, err := d.Write([][]byte{append([]byte("offs"), p...), p}, 4); n != 2 || err != nil {
+					t.Fatal(n, err)
+				}
+				switch {
+				case len(first.out) == before[0]+2 && len(second.out) == before[1]:
+					counts[0]++
+				case len(second.out) == before[1]+2 && len(first.out) == before[0]:
+					counts[1]++
+				default:
+					t.Fatal("a batch was torn")
+				}
+			}
+		}
+		if counts[0]%2 != 0 || counts[0] < 60 || counts[1] < 60 {
+			t.Errorf("%+v: %v", k, counts)
+		}
+	}
+	if n, err := d.Write([][]byte{{1}, {}}, 0); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := d.Write(nil, 0); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+}
+
 func TestIsCut(t *testing.T) {
 	for want, list := range map[bool][][]byte{
 		false: {nil, {0x45}, append([]byte{0x45, 0, 0, 20}, make([]byte, 16)...), append([]byte{0x60, 0, 0, 0, 0, 0}, make([]byte, 34)...), make([]byte, 60)},

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestOnly(t *testing.T) {
+	systems, loads := []string{"sstp", "tls"}, []string{"up", "down"}
+	for _, c := range []struct {
+		only                string
+		sstp, tls, up, down bool
+	}{
+		{"", true, true, true, true},
+		{"sstp", true, false, true, true},
+		{"sstp,tls,down", true, true, false, true},
+		{"up", true, true, true, false},
+	} {
+		conf := &config{only: c.only}
+		if got := [4]bool{conf.wants(systems, "sstp"), conf.wants(systems, "tls"), conf.wants(loads, "up"), conf.wants(loads, "down")}; got != [4]bool{c.sstp, c.tls, c.up, c.down} {
+			t.Error(c.only, got)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	c, err := parse([]string{"-short"}, io.Discard)
+	if err != nil || c.rounds != 5 || !c.short {
+		t.Error(c, err)
+	}
+	if _, err := parse([]string{"up"}, io.Discard); err == nil {
+		t.Error("an argument")
+	}
+}
+
+func rowOf(system string, values ...float64) *row {
+	x := &row{System: system, Wire: veth.Name, Load: "up", Streams: 1, Inner: control, Outer: control}
+	for _, v := range values {
+		x.Readings = append(x.Readings, reading{Mbit: v, Client: 1, Server: 1})
+	}
+	return x
+}
+
+func TestRatiosAreOfTheSameRound(t *testing.T) {
+	r := &result{Rows: []*row{rowOf(sysSSTP, 100, 1000, 300), rowOf(sysWG, 50, 100, 100)}}
+	r.Rows[1].Readings[0].Client = 5
+	r.finish()
+	got := map[string]float64{}
+	for _, x := range r.Ratios {
+		got[x.Name] = x.Value
+	}
+	if got["sstp / wireguard, up"] != 3 || r.Rows[0].Mbit != 300 || got["sstp / wireguard, up, GiB per CPU second"] != 1 || len(got) != 2 {
+		t.Error(got, r.Rows[0].Mbit)
+	}
+	var text strings.Builder
+	r.print(&text)
+	if !strings.Contains(text.String(), "3.00") {
+		t.Error(text.String())
+	}
+	if err := r.draw(t.TempDir() + "/x.svg"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	then := &result{Ratios: []ratio{{Name: "a", Value: 3}, {Name: "b", Value: 3}}}
+	for _, c := range []struct {
+		now ratio
+		ok  bool
+	}{
+		{ratio{Name: "a", Value: 2.01}, true},
+		{ratio{Name: "a", Value: 1.99}, false},
+		{ratio{Name: "a", Value: 2.5, Floor: 2.6}, false},
+		{ratio{Name: "new", Value: 0.1}, true},
+	} {
+		if err := guard(&result{Ratios: []ratio{c.now}}, then, io.Discard); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c.now, err)
+		}
+	}
+	if guard(&result{}, then, io.Discard) == nil {
+		t.Error("nothing measured")
+	}
+}
