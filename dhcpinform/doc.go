@@ -7,5 +7,8 @@
 //	Client ── link ── Router.From ── Local 255.255.255.255/32, own address ──┬─► Responder
 //	                                                                         └─► Relay ── UDP ──► DHCP servers
 //
+// A [LeasePool] is the other way to use DHCP servers: it leases from them the addresses that clients of the VPN get, by RFC
+// 2131 section 4.4 in whole.
+//
 // Messages of others are never decoded and made again: a relay changes the bytes that it has to and no others.
 package dhcpinform

@@ -60,3 +60,34 @@ func ExampleRelay() {
 	}
 	relay.Serve(context.Background(), pc)
 }
+
+// A server whose clients get addresses of the network that it is in, leased from the DHCP server there.
+func ExampleLeasePool() {
+	pc, err := dhcpinform.ListenInterface("eth0") // Linux, as root
+	if err != nil {
+		return
+	}
+	pool := &dhcpinform.LeasePool{
+		InUse: dhcpinform.ProbeARP("eth0"),
+		Lost:  func(a netip.Addr, err error) { log.Print(err) }, // ends the session: Sessions.Addr(a).Terminate
+		File:  "/var/lib/vpn/leases",
+	}
+	ctx, stop := context.WithCancel(context.Background()) // stops when the sessions have ended
+	defer stop()
+	go pool.Serve(ctx, pc)
+	own, err := pool.Own(ctx) // ppp.Config.Addr; pool is its Pool
+	fmt.Println(own, err)
+}
+
+// Through a relay agent's socket, which needs no root but port 67, the servers may be anywhere.
+func ExampleLeasePool_relay() {
+	pool := &dhcpinform.LeasePool{
+		Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:67")},
+		Addr:    netip.MustParseAddr("10.8.0.1"),
+	}
+	pc, err := net.ListenPacket("udp4", "10.8.0.1:67")
+	if err != nil {
+		return
+	}
+	pool.Serve(context.Background(), pc)
+}

@@ -1,6 +1,7 @@
 package dhcpinform
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 )
@@ -72,3 +73,24 @@ func isRelayed(m message, q *question) bool {
 	c := m.ciaddr()
 	return m.op() == reply && m.kind() == typeACK && m.xid() == q.xid && m.hardware() == q.hw && (c == q.client || c.IsUnspecified())
 }
+
+// isForLease reports whether m, which came from a server, answers the lease's exchange: whoever can send to this host could
+// otherwise have the pool give away addresses that are others', or end sessions. Servers that repeat the client identifier
+// (RFC 6842) repeat this one. Once an address is the lease's, its own server has the say, until T2 has passed.
+// Without it fails TestLeaseTakesOnlyAnswersToWhatItAsked.
+func isForLease(l *lease, m message, hw hardware, server, from netip.Addr, servers []netip.AddrPort) bool {
+	if id, has := m.option(optClient); has && !bytes.Equal(id, l.id) {
+		return false
+	}
+	if l.state == leaseRequesting || l.state == leaseRenewing {
+		if server != l.server {
+			return false
+		}
+	}
+	return m.op() == reply && m.xid() == l.xid && m.hardware() == hw && (len(servers) == 0 || isServer(servers, from) || isServer(servers, server))
+}
+
+// mayLease reports whether an address that is offered for l may be asked for: not if the pool has it by another lease, as of
+// a server that does not look at client identifiers.
+// Without it fails TestLeasesAreOfDifferentAddresses.
+func mayLease(other, l *lease) bool { return other == nil || other == l }

@@ -19,6 +19,7 @@ const (
 	atSecs    = 8
 	atFlags   = 10
 	atCIAddr  = 12
+	atYIAddr  = 16
 	atGIAddr  = 24
 	atCHAddr  = 28
 	atSName   = 44
@@ -35,8 +36,14 @@ const (
 
 // The message types, RFC 2132 section 9.6.
 const (
-	typeACK    = 5
-	typeInform = 8
+	typeDiscover = 1
+	typeOffer    = 2
+	typeRequest  = 3
+	typeDecline  = 4
+	typeACK      = 5
+	typeNAK      = 6
+	typeRelease  = 7
+	typeInform   = 8
 )
 
 // parseMessage returns b as a message. The options are checked by who walks them.

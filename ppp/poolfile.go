@@ -3,6 +3,7 @@ package ppp
 import (
 	"bufio"
 	"container/list"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,15 +24,17 @@ import (
 //
 // A change is a line appended by one write: a process that is killed loses none. When most lines are outdated the file is
 // written anew beside the old one, synced, and takes its place. A line that is not whole, as after a crash of the machine,
-// is skipped; then there is no session either that could have had the address. A process that finds another file in the
-// place of its own has a successor, and writes no more.
+// is skipped; then there is no session either that could have had the address. The first line says which process has the
+// file: one that finds another in the place of itself has a successor, and writes no more.
 type poolFile struct {
+	owner   string // the first line
 	lines   int
 	stale   bool // an append failed: the next one writes the file anew
 	taken   bool
-	info    os.FileInfo
 	unsaved uint64
 }
+
+var errPoolTaken = errors.New("another process has the file by now")
 
 const (
 	maxPoolFile    = 256 << 20 // bytes that are read: many times what is ever written
@@ -159,26 +162,31 @@ func (f *poolFile) note(p *Pool, list []*poolEntry, used bool) {
 	for _, l := range p.kinds() {
 		known += len(l.entries)
 	}
-	fi, err := os.Stat(p.File)
+	err := f.append(p.File, b, f.stale || f.lines > 2*known+1024)
 	switch {
-	case err == nil && f.info != nil && !os.SameFile(fi, f.info):
-		f.taken, err = true, fs.ErrExist
+	case errors.Is(err, errPoolTaken):
+		f.taken = true
 	case err != nil || f.stale || f.lines > 2*known+1024:
 		err = f.rewrite(p)
-	default:
-		err = appendFile(p.File, b)
 	}
 	if f.stale = err != nil; f.stale {
 		f.unsaved++
 	}
 }
 
-func appendFile(name string, b []byte) error {
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+// append appends to the file, unless that is another process's by now, or is to be written anew.
+func (f *poolFile) append(name string, b []byte, anew bool) error {
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(b)
+	first := make([]byte, len(f.owner))
+	if _, err = file.ReadAt(first, 0); err == nil && string(first) != f.owner {
+		err = errPoolTaken
+	}
+	if err == nil && !anew {
+		_, err = file.Write(b)
+	}
 	return errors.Join(err, file.Close())
 }
 
@@ -201,18 +209,17 @@ func (f *poolFile) rewrite(p *Pool) (err error) {
 			os.Remove(tmp)
 		}
 	}()
+	if f.owner == "" {
+		f.owner = "process " + rand.Text() + "\n"
+	}
 	w := bufio.NewWriter(file)
+	w.WriteString(f.owner)
 	f.lines = 0
 	f.write(w, p)
-	info, serr := file.Stat()
-	if err = errors.Join(w.Flush(), file.Sync(), serr, file.Close()); err != nil {
+	if err = errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(tmp, p.File); err != nil {
-		return err
-	}
-	f.info = info
-	return nil
+	return os.Rename(tmp, p.File)
 }
 
 // write writes all that is known; an error stays in w.

@@ -38,7 +38,7 @@ var rules = map[string]rule{
 	"radius":        {own: []string{"ppp", "internal/..."}, third: []string{"layeh.com/radius", "golang.org/x/crypto"}},
 
 	"demanddial": {own: []string{"tunnel", "internal/..."}},
-	"dhcpinform": {own: []string{"tunnel", "internal/..."}, third: []string{"golang.org/x/net"}},
+	"dhcpinform": {own: []string{"tunnel", "internal/..."}, third: []string{"golang.org/x/net", "golang.org/x/sys"}},
 
 	"internal/...": {own: []string{"internal/..."}, third: []string{"golang.org/x/crypto", "golang.org/x/net", "golang.org/x/sys"}},
 
