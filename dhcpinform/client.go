@@ -191,6 +191,9 @@ func (c *Client) remove(a *ask) {
 	}
 }
 
+// Unwrap returns the link that was wrapped.
+func (c *Client) Unwrap() tunnel.Link { return c.Link }
+
 // Serve is the Link's, without the answers to Inform.
 func (c *Client) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n int, err error)) error {
 	defer c.end()

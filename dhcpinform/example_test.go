@@ -6,8 +6,10 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/dialway/dialway/dhcpinform"
+	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/tunnel"
 	"github.com/dialway/dialway/tunnel/tunneltest"
 )
@@ -90,4 +92,21 @@ func ExampleLeasePool_relay() {
 		return
 	}
 	pool.Serve(context.Background(), pc)
+}
+
+// A server tells its clients what their groups are for.
+func ExampleResponder() {
+	everybody := &dhcpinform.Options{Domain: "vpn.test"}
+	engineers := &dhcpinform.Options{Domain: "eng.vpn.test", Routes: []dhcpinform.Route{{Prefix: netip.MustParsePrefix("10.88.0.0/16")}}}
+	responder := &dhcpinform.Responder{
+		Options: func(client netip.Addr, via tunnel.PacketWriter) *dhcpinform.Options {
+			// The session, also where its link is wrapped.
+			if c, ok := tunnel.As[*ppp.Conn](via); ok && c.Grant() != nil && slices.Contains(c.Grant().Groups, "engineers") {
+				return engineers
+			}
+			return everybody
+		},
+	}
+	local := new(tunnel.Table) // Router.Local
+	local.Insert(netip.MustParsePrefix("255.255.255.255/32"), responder, 0)
 }

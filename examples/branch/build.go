@@ -13,6 +13,7 @@ import (
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/sstp"
 	"github.com/dialway/dialway/tunnel"
+	"github.com/dialway/dialway/tunnel/ipv6conf"
 )
 
 // A builder makes interfaces of their configuration.
@@ -31,7 +32,10 @@ func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Acco
 			if err != nil {
 				return nil, err
 			}
-			return conn, nil
+			if c.delegate == 0 {
+				return conn, nil
+			}
+			return b.delegated(c, conn), nil
 		}
 	})
 	if err != nil {
@@ -52,6 +56,14 @@ func (b *builder) build(c *ifaceConfig) (*demanddial.Interface, *demanddial.Acco
 	}
 	i.Demand, i.In, i.Out = match(c.demand), match(c.in), match(c.out)
 	return i, account, nil
+}
+
+// delegated wraps a call that asks for a prefix, and tells of it: the office's networks get theirs by whatever this machine
+// has for that. The line itself needs no address.
+func (b *builder) delegated(c *ifaceConfig, conn tunnel.Link) tunnel.Link {
+	return &ipv6conf.Client{Link: conn, Delegate: true, Length: c.delegate, NoAddrs: true, Changed: func(_ context.Context, now ipv6conf.Config) {
+		b.log.Info("delegated", "interface", c.Name, "prefixes", now.Delegated, "dns", now.DNS)
+	}}
 }
 
 // lookup finds the addresses of a far router's name, which may be others each time.
@@ -87,7 +99,7 @@ func (b *builder) dialer(c *ifaceConfig, who demanddial.Credentials) *sstp.Diale
 	}
 	// A call without a protocol that routes need is none: it fails and says why, rather than carry the other alone.
 	four, six := families(c.Routes)
-	d.PPP.NoIPv4, d.PPP.NoIPv6 = six && !four, four && !six
+	d.PPP.NoIPv4, d.PPP.NoIPv6 = six && !four, four && !six && c.delegate == 0
 	if c.ca != "" {
 		d.TLSConfig.RootCAs = x509.NewCertPool()
 		d.TLSConfig.RootCAs.AppendCertsFromPEM([]byte(c.ca))

@@ -48,6 +48,7 @@ type ifaceConfig struct {
 	exclude, hoursCut           bool
 	idle, answeredIdle, timeout time.Duration
 	backoff, holdFor, deadPeer  time.Duration
+	delegate                    int // length of the prefix to ask for; 0: none
 	lockOut                     [2]time.Duration
 	attempts, hold, mtu         int
 	hours                       string
@@ -193,6 +194,7 @@ func readInterface(t *conf.Table) ifaceConfig {
 	c.demand, c.in, c.out = readFilter(t, "demand"), readFilter(t, "in"), readFilter(t, "out")
 	c.dns = conf.List(t, "dns", netip.ParseAddr)
 	c.deadPeer = t.Duration("dead-peer", "")
+	c.delegate = t.Number("delegate", 32, 64)
 	c.readTrust(t)
 	c.auth = conf.List(t, "auth", parseAuth)
 	c.address, c.source = address(t, "address"), address(t, "source")

@@ -2,8 +2,10 @@ package interop
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -185,6 +187,42 @@ func TestDHCPRelay(t *testing.T) {
 				return dhcpinform.AgentInfo{LinkSelection: netip.MustParseAddr("10.8.0.0")}
 			}})
 		check(t, r, "alice")
+	})
+
+	// The same by examples/sstpd, whose clients end in a stack of its own.
+	t.Run("sstpd on netstack", func(t *testing.T) {
+		server, ns := lan(t)
+		StartDnsmasq(t, server)
+		dir := t.TempDir()
+		p := StartProgram(t, ns, "sstpd", "-listen", "192.0.2.2:8443", "-users", writeFile(t, filepath.Join(dir, "users"), "alice:secret\n"),
+			"-tun", "netstack", "-pool", "10.8.0.0/29", "-dhcp-relay", "192.0.2.1")
+		p.Await(20*time.Second, "msg=ready", 1)
+		d := &sstp.Dialer{
+			TLSConfig: &tls.Config{InsecureSkipVerify: true}, PPP: &ppp.Config{User: "alice", Password: "secret", AllowUnverified: true},
+			NetDial: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+				ns.Do(func() { c, err = new(net.Dialer).DialContext(ctx, network, addr) })
+				return c, err
+			},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		link, err := d.DialContext(ctx, "192.0.2.2:8443")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &dhcpinform.Client{Link: link}
+		served := make(chan error, 1)
+		go func() {
+			served <- c.Serve(context.Background(), func(bufs [][]byte, _ int) (int, error) { return len(bufs), nil })
+		}()
+		o := inform(t, c)
+		o.Raw = nil
+		if !reflect.DeepEqual(*o, want) {
+			t.Errorf("got\n%+v, want\n%+v", *o, want)
+		}
+		c.Close()
+		<-served
+		p.Await(5*time.Second, "msg=\"inform relayed\" client=10.8.0.2 user=alice", 1)
 	})
 
 	// Servers that answer straight to the client, by a route to the pool; what the relay's host forwards passes its Router.
