@@ -65,6 +65,7 @@ type AuthRequest struct {
 	Client     string   // what the far side says it is (LCP Identification): "MSRASV5.20 MSRAS-0-PC7"
 	Attempt    int      // 1, 2, ...: MSCHAPv2 may be tried again on one link
 	Proved     bool     // the identity is proved already (EAP-TLS): only say whether it may connect
+	EAPType    uint8    // the EAP method inside of which this is asked, the outermost; 0: none
 	Password   Secret   // PAP
 	Identifier byte     // CHAP, MSCHAPv2
 	Challenge  []byte   // CHAP, MSCHAPv2: as this end sent it

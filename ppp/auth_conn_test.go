@@ -135,3 +135,42 @@ func TestConnTellsWhoAsks(t *testing.T) {
 		s.Close()
 	})
 }
+
+// Who is to be called back does not stay on the call that he made, whatever he proved himself by.
+func TestCallbackRefused(t *testing.T) {
+	for _, p := range append([]AuthProtocol{NoProtocol}, everyMethod...) {
+		t.Run(p.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := &Config{}, &Config{}
+				if p != NoProtocol {
+					server, client = configs(p)
+					client.Auth = []AuthProtocol{p}
+				}
+				right := server.Authenticator
+				server.Authenticator = AuthenticatorFunc(func(ctx context.Context, req *AuthRequest) (*Grant, error) {
+					g := new(Grant)
+					if right != nil {
+						var err error
+						if g, err = right.Authenticate(ctx, req); err != nil {
+							return nil, err
+						}
+					}
+					g.Callback = "+49 30 123456"
+					return g, nil
+				})
+				server.Auth, server.Addr, server.Pool = []AuthProtocol{p}, serverAddr, &onePool{addr: clientAddr}
+				a, b := newPipe()
+				c, s := Client(a, Call{Verified: true}, client), Server(b, Call{}, server)
+				done := make(chan error)
+				go func() { done <- s.Open(t.Context()) }()
+				if err := c.Open(t.Context()); err == nil {
+					t.Error("the client is open")
+				}
+				var e *AuthError
+				if err := <-done; !errors.As(err, &e) || e.Code != CodeNoDialin || !errors.Is(err, errCallback) {
+					t.Errorf("server: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -81,6 +81,13 @@ func isKey(b []byte) bool {
 	return len(b) >= 16 && or != 0
 }
 
+// mayStay: who is to be called back, at a number of his own, does not get in on the call he made; nobody here calls back.
+// Test: TestCallbackRefused.
+func mayStay(callback string) bool { return callback == "" }
+
+// errCallback is why such a session is refused.
+var errCallback = errors.New("ppp: the account is to be called back (Grant.Callback), which this end cannot")
+
 // mayBindKeyless: EAP may prove an identity without keys, which then binds nothing: as with PAP, the transport must
 // have verified the server. Test: TestEAPWithoutKeysNeedsVerifiedServer.
 func mayBindKeyless(hasKey, verified bool) bool {

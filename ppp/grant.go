@@ -17,6 +17,8 @@ type Grant struct {
 	DNS      []netip.Addr   // instead of Config.DNS
 	NBNS     []netip.Addr
 
+	Callback string // the number to call back at: a link refuses such a Grant, since it cannot; RADIUS tells it
+
 	MaxSessions int  // of this user at once, by Config.Sessions; 0 means no limit
 	Replace     bool // one session too many ends the oldest instead of being refused
 

@@ -171,6 +171,8 @@ func (c *Conn) decided(now time.Time, d *decision) {
 		return
 	case d.grant == nil && d.err == nil:
 		d.err = &AuthError{}
+	case d.err == nil && !mayStay(d.grant.Callback):
+		d.grant, d.err = nil, &AuthError{Code: CodeNoDialin, Err: errCallback}
 	}
 	if d.err != nil {
 		c.log.Info("ppp: refused", "id", c.call.ID, "from", c.call.Remote, "why", d.err)

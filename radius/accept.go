@@ -12,7 +12,12 @@ import (
 func (s *Server) accept(req *ppp.AuthRequest, g *ppp.Grant) (*Packet, error) {
 	p := &Packet{Code: AccessAccept}
 	p.addText(UserName, g.User)
-	p.addUint32(ServiceType, serviceFramed)
+	if g.Callback == "" {
+		p.addUint32(ServiceType, serviceFramed)
+	} else {
+		p.addUint32(ServiceType, serviceCallback) // RFC 2865 section 5.19
+		p.addText(CallbackNumber, g.Callback)
+	}
 	p.addUint32(FramedProtocol, protocolPPP)
 	if g.Message != "" {
 		p.addLong(ReplyMessage, []byte(g.Message))

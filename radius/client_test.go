@@ -261,3 +261,31 @@ func chapResponse(id byte, password string, challenge []byte) []byte {
 	sum := md5.Sum(append(append([]byte{id}, password...), challenge...))
 	return sum[:]
 }
+
+// A number to call back at is told, as another service than PPP on this call: which a Client of this package refuses, and
+// a Grant with one that came with the right service keeps it, so that the link refuses.
+func TestCallbackIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := pair(t, &Server{Authenticator: byHand(&ppp.Grant{User: "alice", Callback: "123"})})
+		p := &Packet{Code: AccessRequest}
+		p.addText(UserName, "alice")
+		p.addText(UserPassword, "secret")
+		q, err := c.Exchange(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := q.uint32(ServiceType); n != serviceCallback || q.text(CallbackNumber) != "123" {
+			t.Errorf("service %d, number %q", n, q.text(CallbackNumber))
+		}
+		if _, err := c.Authenticate(t.Context(), ask(t, ppp.PAP, "alice", "secret")); !errors.As(err, new(*ppp.AuthError)) {
+			t.Errorf("%v", err)
+		}
+	})
+	p := &Packet{Code: AccessAccept}
+	p.addUint32(ServiceType, serviceFramed)
+	p.addText(CallbackNumber, "123")
+	g, err := new(Client).grant(&ppp.AuthRequest{Protocol: ppp.PAP}, p, &server{target: new(Target)})
+	if err != nil || g.Callback != "123" {
+		t.Errorf("%+v, %v", g, err)
+	}
+}

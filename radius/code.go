@@ -93,6 +93,7 @@ const (
 	FilterID             Attr = 11
 	FramedMTU            Attr = 12
 	ReplyMessage         Attr = 18
+	CallbackNumber       Attr = 19
 	FramedRoute          Attr = 22
 	State                Attr = 24
 	Class                Attr = 25

@@ -45,6 +45,7 @@ func (c *Client) grant(req *ppp.AuthRequest, p *Packet, s *server) (*ppp.Grant, 
 	if err := c.readNetwork(g, p); err != nil {
 		return nil, err
 	}
+	g.Callback = p.text(CallbackNumber)
 	readLimits(g, p)
 	if err := c.readFilters(g, p); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 // Numbers of RFC 2865, 2868 and [MS-RNAS].
 const (
 	serviceFramed   = 2
+	serviceCallback = 4
 	protocolPPP     = 1
 	portVirtual     = 5
 	tunnelL2TP      = 3

@@ -31,7 +31,7 @@ type Account struct {
 	HoursText       string // what Hours was read from; a File keeps it
 	Dialin          Permission
 	CallerID        []netip.Prefix // outer sources allowed; nil means any
-	Callback        string         // a number; refused over a VPN, told to RADIUS
+	Callback        string         // the number to call back at: not over a VPN, so a server refuses; RADIUS tells the access server
 	Grant           ppp.Grant      // address, routes, limits; User, Groups and keys are set by Accounts
 }
 

@@ -126,7 +126,7 @@ func (a *Accounts) admit(ctx context.Context, req *ppp.AuthRequest, acc *Account
 		return no(ppp.CodeExpired, "the password has expired")
 	}
 	granted := acc.Grant
-	granted.User, granted.Groups, granted.Value = acc.User, acc.Groups, acc
+	granted.User, granted.Groups, granted.Value, granted.Callback = acc.User, acc.Groups, acc, acc.Callback
 	granted.Proof, granted.SendKey, granted.RecvKey = g.Proof, g.SendKey, g.RecvKey
 	return &granted, nil
 }

@@ -24,6 +24,7 @@ func TestLiveSession(t *testing.T) {
 		}
 		m.Put(&access.Account{User: "DD_NewYork", Secret: secret, Grant: ppp.Grant{Addr: netip.MustParseAddr("10.8.0.99"), Prefixes: []netip.Prefix{route}}})
 		m.Put(&access.Account{User: "far", Secret: secret, CallerID: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
+		m.Put(&access.Account{User: "modem", Secret: secret, Callback: "123"})
 		dns := netip.MustParseAddr("10.8.0.53")
 		sessions := make(chan *ppp.Conn, 1)
 		srv := sstptest.NewServer(&sstp.Server{
@@ -50,10 +51,12 @@ func TestLiveSession(t *testing.T) {
 			t.Errorf("%+v, %v, DNS %v", i, s.Prefixes(), c.DNS())
 		}
 		c.Close()
-		_, err = srv.Dialer(&ppp.Config{User: "far", Password: "secret"}).DialContext(t.Context(), srv.Addr())
-		var refused *ppp.AuthError
-		if !errors.As(err, &refused) || refused.Code != ppp.CodeNoDialin {
-			t.Errorf("from the wrong place: %v", err)
+		for user, why := range map[string]string{"far": "from the wrong place", "modem": "to be called back"} {
+			_, err = srv.Dialer(&ppp.Config{User: user, Password: "secret"}).DialContext(t.Context(), srv.Addr())
+			var refused *ppp.AuthError
+			if !errors.As(err, &refused) || refused.Code != ppp.CodeNoDialin {
+				t.Errorf("%s: %v", why, err)
+			}
 		}
 		synctest.Wait()
 	})

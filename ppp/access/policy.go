@@ -44,12 +44,13 @@ type Policy struct {
 	NAS     string               // pattern: the access server that asks by RADIUS
 	Tunnel  string               // "SSTP"
 	Calling []netip.Prefix       // the caller's outer address
-	AuthIs  []ppp.AuthProtocol   // the method that was used
+	AuthIs  []ppp.AuthProtocol   // the method that was used; whatever runs inside of EAP is EAP
 	Hours   func(time.Time) bool // when
 	When    func(req *ppp.AuthRequest, g *ppp.Grant) bool
 
 	// Constraints: a policy that matches and whose constraint does not pass refuses; no further policy is tried.
 	Auth    []ppp.AuthProtocol   // methods allowed
+	EAP     []uint8              // types of EAP allowed: 13 EAP-TLS, 25 PEAP, 26 EAP-MSCHAPv2
 	LogonIn func(time.Time) bool // hours allowed
 
 	Deny  bool
@@ -133,8 +134,8 @@ func (p *Policy) mismatch(req *ppp.AuthRequest, g *ppp.Grant, at time.Time) stri
 		return fmt.Sprintf("tunnel type %q is not %q", call.Tunnel, p.Tunnel)
 	case len(p.Calling) > 0 && !contains(p.Calling, callerOf(call)):
 		return fmt.Sprintf("caller %v is in none of the prefixes", callerOf(call))
-	case len(p.AuthIs) > 0 && !slices.Contains(p.AuthIs, req.Protocol):
-		return fmt.Sprintf("authenticated by %v", req.Protocol)
+	case len(p.AuthIs) > 0 && !slices.Contains(p.AuthIs, methodOf(req)):
+		return fmt.Sprintf("authenticated by %v", methodOf(req))
 	case p.Hours != nil && !p.Hours(at):
 		return "outside the policy's hours"
 	case p.When != nil && !p.When(req, g):
@@ -149,14 +150,24 @@ func (p *Policy) decide(req *ppp.AuthRequest, g *ppp.Grant, at time.Time) error 
 		return &ppp.AuthError{Code: code, Err: fmt.Errorf("access: policy %q: %s", p.Name, why)}
 	}
 	switch {
-	case len(p.Auth) > 0 && !slices.Contains(p.Auth, req.Protocol):
-		return no(ppp.CodeNoDialin, fmt.Sprintf("%v is not among the methods allowed", req.Protocol))
+	case len(p.Auth) > 0 && !slices.Contains(p.Auth, methodOf(req)):
+		return no(ppp.CodeNoDialin, fmt.Sprintf("%v is not among the methods allowed", methodOf(req)))
+	case len(p.EAP) > 0 && methodOf(req) == ppp.EAP && !slices.Contains(p.EAP, req.EAPType):
+		return no(ppp.CodeNoDialin, fmt.Sprintf("EAP type %d is not among those allowed", req.EAPType))
 	case p.LogonIn != nil && !p.LogonIn(at):
 		return no(ppp.CodeRestrictedHours, "outside the hours allowed")
 	case p.Deny && permission(g) != Allow:
 		return no(ppp.CodeNoDialin, "denies")
 	}
 	return nil
+}
+
+// methodOf is the method as the far side and its access server have it.
+func methodOf(req *ppp.AuthRequest) ppp.AuthProtocol {
+	if req.EAPType != 0 {
+		return ppp.EAP
+	}
+	return req.Protocol
 }
 
 // permission is the account's own, where Accounts granted.

@@ -119,3 +119,33 @@ func TestSettingsAreTheSessionsOwn(t *testing.T) {
 		t.Error(g, kept, err)
 	}
 }
+
+// Whatever runs inside of EAP is EAP to a policy, and its type can be limited.
+func TestPoliciesOfEAP(t *testing.T) {
+	next := ppp.AuthenticatorFunc(func(context.Context, *ppp.AuthRequest) (*ppp.Grant, error) { return &ppp.Grant{User: "alice"}, nil })
+	for _, c := range []struct {
+		policy   Policy
+		protocol ppp.AuthProtocol
+		eapType  uint8
+		granted  bool
+	}{
+		{Policy{AuthIs: []ppp.AuthProtocol{ppp.EAP}}, ppp.MSCHAPv2, 26, true},
+		{Policy{AuthIs: []ppp.AuthProtocol{ppp.EAP}}, ppp.MSCHAPv2, 0, false},
+		{Policy{AuthIs: []ppp.AuthProtocol{ppp.MSCHAPv2}}, ppp.MSCHAPv2, 26, false},
+		{Policy{AuthIs: []ppp.AuthProtocol{ppp.MSCHAPv2}}, ppp.MSCHAPv2, 0, true},
+		{Policy{Auth: []ppp.AuthProtocol{ppp.EAP}}, ppp.EAP, 13, true},
+		{Policy{Auth: []ppp.AuthProtocol{ppp.EAP}}, ppp.MSCHAPv2, 25, true},
+		{Policy{Auth: []ppp.AuthProtocol{ppp.EAP}}, ppp.MSCHAPv2, 0, false},
+		{Policy{Auth: []ppp.AuthProtocol{ppp.MSCHAPv2}}, ppp.MSCHAPv2, 25, false},
+		{Policy{EAP: []uint8{13, 25}}, ppp.EAP, 13, true},
+		{Policy{EAP: []uint8{13, 25}}, ppp.MSCHAPv2, 25, true},
+		{Policy{EAP: []uint8{13, 25}}, ppp.MSCHAPv2, 26, false},
+		{Policy{EAP: []uint8{13, 25}}, ppp.EAP, 0, false}, // passed through: nobody knows
+		{Policy{EAP: []uint8{13, 25}}, ppp.PAP, 0, true},  // Auth says whether
+	} {
+		p := &Policies{List: []Policy{c.policy}, Next: next}
+		if _, err := p.Authenticate(t.Context(), &ppp.AuthRequest{Protocol: c.protocol, EAPType: c.eapType}); (err == nil) != c.granted {
+			t.Errorf("%+v of %v, type %d: %v", c.policy, c.protocol, c.eapType, err)
+		}
+	}
+}

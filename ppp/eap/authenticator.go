@@ -111,8 +111,12 @@ func granted(ctx context.Context, g *ppp.Grant, err error) (*ppp.Grant, error) {
 // round is the conversation of one method.
 func (s *server) round(t Type) *Round {
 	began := false
+	next := s.next
+	if next != nil {
+		next = inside{next, t}
+	}
 	return &Round{
-		Request: s.req, Identity: s.identity, Next: s.next, MaxData: s.maxData(),
+		Request: s.req, Identity: s.identity, Next: next, MaxData: s.maxData(),
 		nextID: func() byte { return s.id + 1 },
 		do: func(ctx context.Context, data []byte) ([]byte, error) {
 			if s.naked {

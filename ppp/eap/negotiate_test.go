@@ -303,3 +303,28 @@ func FuzzPacket(f *testing.F) {
 		}
 	})
 }
+
+// Who knows the accounts is told by which method it is asked: the outermost.
+func TestNextLearnsTheMethod(t *testing.T) {
+	p := testPKI()
+	peap, _, _ := peapTalk(0, &MSCHAPv2{User: "alice", Password: "secret"})
+	for want, k := range map[Type]*talk{
+		TypeMSCHAPv2: {auth: &Authenticator{Methods: []Method{&MSCHAPv2{}}, Next: alice}, peer: (&Peer{Identity: "alice", Methods: []PeerMethod{&MSCHAPv2{User: "alice", Password: "secret"}}}).Respond},
+		TypeTLS:      tlsTalk(&TLS{Config: p.serverTLS(0)}, &TLS{Config: p.clientTLS(0)}),
+		TypePEAP:     peap,
+	} {
+		a := k.auth.(*Authenticator)
+		next, asked := a.Next, 0
+		a.Next = ppp.AuthenticatorFunc(func(ctx context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {
+			asked++
+			if Type(req.EAPType) != want {
+				t.Errorf("%v asks as %v", want, Type(req.EAPType))
+			}
+			return next.Authenticate(ctx, req)
+		})
+		k.run(t).agreed(t, "alice")
+		if asked != 1 {
+			t.Errorf("%v: asked %d times", want, asked)
+		}
+	}
+}

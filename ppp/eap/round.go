@@ -54,6 +54,18 @@ func (r *Round) need(ctx context.Context, data []byte) (answer []byte, err error
 	return answer, nil
 }
 
+// inside is Round.Next of a method: it says by which method it is asked. A tunnel's says so last, so the outermost counts.
+type inside struct {
+	next ppp.Authenticator
+	typ  Type
+}
+
+func (n inside) Authenticate(ctx context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {
+	r := *req
+	r.EAPType = uint8(n.typ)
+	return n.next.Authenticate(ctx, &r)
+}
+
 // askNext asks who knows the accounts.
 func askNext(ctx context.Context, next ppp.Authenticator, req *ppp.AuthRequest) (*ppp.Grant, error) {
 	if next == nil {

@@ -13,6 +13,7 @@
 //	hours = "Mon-Fri 06:00-20:00 Europe/Berlin"
 //
 //	auth = ["eap", "mschapv2"]       # constraints: what does not pass is refused, and no other policy is asked
+//	eap = ["tls", "peap"]            # of EAP: also mschapv2
 //	logon-in = "Mon-Fri 08:00-18:00"
 //	deny = false                     # true refuses, but for accounts whose dialin is "allow"
 //
@@ -34,8 +35,8 @@
 //	name = "web.in"                  # .in is for packets from the far side, .out for those to it, another name for both
 //	only = ["tcp any > any:443", "udp any > 10.0.0.53:53"]     # or except = [...]
 //
-// Where the policies are a RADIUS server's, filters are told by name (Filter-Id), and the access server has them; rates
-// cannot be told.
+// Where the policies are a RADIUS server's, filters are told by name (Filter-Id), and the access server has them; rates are
+// told as WISPr-Bandwidth-Max-Up and -Down.
 package policies
 
 import (
@@ -49,6 +50,7 @@ import (
 	"github.com/dialway/dialway/examples/internal/conf"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/ppp/access"
+	"github.com/dialway/dialway/ppp/eap"
 	"github.com/dialway/dialway/tunnel"
 )
 
@@ -115,11 +117,24 @@ func (s *Set) policy(t *conf.Table, remote bool) access.Policy {
 		Name: t.Str("name", ""), Groups: t.Texts("groups"), User: pattern(t, "user"), Called: pattern(t, "called"),
 		NAS: pattern(t, "nas"), Tunnel: t.Str("tunnel", ""), Calling: conf.List(t, "calling", conf.Prefix),
 		AuthIs: conf.List(t, "auth-is", conf.Auth), Hours: hours(t, "hours"),
-		Auth: conf.List(t, "auth", conf.Auth), LogonIn: hours(t, "logon-in"), Deny: t.Bool("deny", false),
+		Auth: conf.List(t, "auth", conf.Auth), EAP: conf.List(t, "eap", eapType), LogonIn: hours(t, "logon-in"), Deny: t.Bool("deny", false),
 	}
 	p.Apply = s.settings(t, p.Name, remote)
 	t.Rest()
 	return p
+}
+
+// eapType reads the name of an EAP method.
+func eapType(s string) (uint8, error) {
+	switch s {
+	case "tls":
+		return uint8(eap.TypeTLS), nil
+	case "peap":
+		return uint8(eap.TypePEAP), nil
+	case "mschapv2":
+		return uint8(eap.TypeMSCHAPv2), nil
+	}
+	return 0, fmt.Errorf("%q is not tls, peap or mschapv2", s)
 }
 
 func pattern(t *conf.Table, key string) string {

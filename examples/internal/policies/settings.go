@@ -49,9 +49,6 @@ func (s *Set) settings(t *conf.Table, name string, remote bool) func(g *ppp.Gran
 	if out > 0 {
 		add(func(g *ppp.Grant) { g.RateOut = ppp.Rate{Bits: uint64(out)} })
 	}
-	if remote && (in > 0 || out > 0) {
-		t.Bad("rate-in", "RADIUS has no attribute for a rate")
-	}
 	if v := t.Number("max-sessions", 1, 1<<20); v > 0 {
 		add(func(g *ppp.Grant) { g.MaxSessions = v })
 	}
