@@ -12,6 +12,8 @@
 // One device serves any number of sessions: packets find theirs by the Router's table. With several queues a Router serves
 // each on a goroutine of its own. A client keeps the way to its server outside the tunnel by Exclude.
 //
+// Clients with addresses of a network that this host is in are found there by Neighbors.
+//
 // What a device sets it takes back: addresses and its own routes go with it, even when the process is killed, and host
-// routes that Exclude made are removed by Close or, after a crash, by the next Open.
+// routes that Exclude made are removed by Close or, after a crash, by the next Open; neighbors by the next Neighbors.
 package tun

@@ -72,3 +72,17 @@ func ExampleDevice_Swap() {
 	}
 	_ = up
 }
+
+// Clients with addresses of the LAN at eth0 are found by its hosts while their sessions last.
+func ExampleDevice_Neighbors() {
+	dev, err := tun.Open(tun.Config{Name: "vpn0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	routes, err := dev.Neighbors(dev.Routes(new(tunnel.Table)), "eth0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	rt := &tunnel.Router{Uplink: dev, Routes: routes}
+	rt.Serve(context.Background(), dev) // and each session by ServeLink
+}

@@ -35,6 +35,7 @@ type system struct {
 	addrs    []netlink.Addr
 	excluded map[netip.Addr]netlink.Route
 	routed   map[netip.Prefix]int // routes to the device, and how many tables have each
+	proxies  []*proxy             // of Neighbors
 }
 
 func (s *system) open(name string, mtu int) (err error) {
@@ -96,6 +97,10 @@ func (s *system) close() error {
 		return nil
 	}
 	var err error
+	for _, x := range s.proxies {
+		err = errors.Join(err, x.close())
+	}
+	s.proxies = nil
 	for dst, r := range s.excluded {
 		if e := s.nl.RouteDel(&r); e != nil && !errors.Is(e, unix.ESRCH) {
 			err = errors.Join(err, fmt.Errorf("tun: remove the route to %v: %w", dst, e))

@@ -24,5 +24,10 @@ func (d *Device) SetAddrs(addrs ...netip.Prefix) error { return unsupported("Set
 // Routes returns t: the system's routes are kept in step on Linux only.
 func (d *Device) Routes(t tunnel.RouteTable) tunnel.RouteTable { return t }
 
+// Neighbors answers for clients on Linux; elsewhere it returns errors.ErrUnsupported.
+func (d *Device) Neighbors(t tunnel.RouteTable, iface string) (tunnel.RouteTable, error) {
+	return nil, unsupported("Neighbors")
+}
+
 // Exclude keeps dst outside the tunnel on Linux; elsewhere it returns errors.ErrUnsupported.
 func (d *Device) Exclude(dst netip.Addr) error { return unsupported("Exclude") }
