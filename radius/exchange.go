@@ -114,14 +114,3 @@ func (p *Packet) replace(a Attr, v []byte) {
 	}
 	p.attrs, p.err = q.attrs, q.err
 }
-
-// remove takes out all attributes of a type.
-func (p *Packet) remove(a Attr) {
-	kept := p.attrs[:0:0]
-	for t, v := range p.All() {
-		if t != a {
-			kept = append(append(kept, byte(t), byte(2+len(v))), v...)
-		}
-	}
-	p.attrs = kept
-}

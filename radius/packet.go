@@ -91,6 +91,39 @@ func (p *Packet) fail(err error) {
 	}
 }
 
+// Remove takes out all attributes of a type.
+func (p *Packet) Remove(a Attr) {
+	kept := p.attrs[:0:0]
+	for t, v := range p.All() {
+		if t != a {
+			kept = append(append(kept, byte(t), byte(2+len(v))), v...)
+		}
+	}
+	p.attrs = kept
+}
+
+// RemoveVendor takes out all of a vendor's attributes of a type, also where others stand beside them.
+func (p *Packet) RemoveVendor(vendor uint32, typ byte) {
+	q := Packet{err: p.err}
+	for t, v := range p.All() {
+		if t != VendorSpecific || len(v) < 4 || binary.BigEndian.Uint32(v) != vendor {
+			q.Add(t, v)
+			continue
+		}
+		kept, rest := clone(v[:4]), v[4:]
+		for len(rest) >= 2 && rest[1] >= 2 && int(rest[1]) <= len(rest) {
+			if rest[0] != typ {
+				kept = append(kept, rest[:rest[1]]...)
+			}
+			rest = rest[rest[1]:]
+		}
+		if kept = append(kept, rest...); len(kept) > 4 || len(v) == 4 { // what is not made as recommended stays
+			q.Add(t, kept)
+		}
+	}
+	p.attrs, p.err = q.attrs, q.err
+}
+
 // Get returns the first attribute of a type. What it returns is a view, not to be modified.
 func (p *Packet) Get(a Attr) ([]byte, bool) {
 	for t, v := range p.All() {

@@ -134,3 +134,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestRemove(t *testing.T) {
+	p := new(Packet)
+	p.Add(UserName, []byte("alice"))
+	p.Add(Class, []byte("a"))
+	p.Add(VendorSpecific, []byte{0, 0, 1, 55, 7, 3, 1, 8, 3, 2, 7, 2})
+	p.Add(Class, []byte("b"))
+	p.AddVendor(Microsoft, 7, []byte("x"))
+	p.AddVendor(9, 7, []byte("x"))
+	p.Add(VendorSpecific, []byte{0, 0, 1, 55, 7, 99}) // in a format of its own
+	p.Remove(Class)
+	p.RemoveVendor(Microsoft, 7)
+	want := new(Packet)
+	want.Add(UserName, []byte("alice"))
+	want.AddVendor(Microsoft, 8, []byte{2})
+	want.AddVendor(9, 7, []byte("x"))
+	want.Add(VendorSpecific, []byte{0, 0, 1, 55, 7, 99})
+	if !bytes.Equal(p.attrs, want.attrs) {
+		t.Errorf("%x, want %x", p.attrs, want.attrs)
+	}
+}

@@ -102,7 +102,7 @@ func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Pa
 		return nil, fmt.Errorf("realm %q: %w", key, err)
 	}
 	// The Server gives back those that came, in their order.
-	reply.remove(ProxyState)
+	reply.Remove(ProxyState)
 	if p.Edit != nil {
 		p.Edit(reply, key)
 	}

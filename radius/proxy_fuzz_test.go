@@ -52,7 +52,7 @@ func FuzzHideAnew(f *testing.F) {
 		if err := reveal(q, next, homeSecret); err != nil {
 			t.Fatalf("%x: %v", b, err)
 		}
-		p.remove(MessageAuthenticator)
+		p.Remove(MessageAuthenticator)
 		if !bytes.Equal(p.attrs, q.attrs) {
 			t.Fatalf("%x became %x", p.attrs, q.attrs)
 		}

@@ -404,11 +404,11 @@ func TestProxyFiltersAttributes(t *testing.T) {
 		access, _ := proxied(t, m, &Proxy{Edit: func(p *Packet, realm string) {
 			switch p.Code {
 			case AccessRequest:
-				p.remove(CallingStationID)
-				p.remove(ConnectInfo)
+				p.Remove(CallingStationID)
+				p.Remove(ConnectInfo)
 				p.addText(ConnectInfo, "by proxy"+realm)
 			case AccessAccept:
-				p.remove(FramedRoute)
+				p.Remove(FramedRoute)
 				p.addUint32(SessionTimeout, 60)
 			}
 		}})

@@ -135,10 +135,10 @@ func (a *Accounting) Forward(p *Packet) error {
 	q := p.clone()
 	if _, ok := q.uint32(EventTimestamp); !ok {
 		delay, _ := q.uint32(AcctDelayTime)
-		q.remove(EventTimestamp)
+		q.Remove(EventTimestamp)
 		q.addUint32(EventTimestamp, uint32(time.Now().Add(-time.Duration(delay)*time.Second).Unix()))
 	}
-	q.remove(AcctDelayTime)
+	q.Remove(AcctDelayTime)
 	if err := a.openSpool(); err != nil {
 		return err
 	}
