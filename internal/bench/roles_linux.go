@@ -178,10 +178,15 @@ func sstpSingle(args []string) error {
 	rt := &tunnel.Router{Uplink: dev, Routes: new(tunnel.Table)}
 	dev.Routes(new(tunnel.Table)).Insert(netip.PrefixFrom(link.Info().Peer, 32), link, 0)
 	rt.Routes.Insert(netip.MustParsePrefix("0.0.0.0/0"), link, 0)
-	go rt.Serve(ctx, dev)
+	go rt.Serve(ctx, single{dev})
 	fmt.Println("ready")
 	return rt.ServeLink(ctx, link)
 }
+
+// A single device gives one packet at a time.
+type single struct{ tunnel.PacketIO }
+
+func (single) BatchSize() int { return 1 }
 
 // wireGuardRole DEVICE CONF is wireguard-go, as its main program runs it.
 func wireGuardRole(args []string) error {

@@ -36,9 +36,6 @@ type ioCall struct {
 	try func(fd uintptr) bool // does it, and reports whether it need not be waited for
 }
 
-// batchSize is how many packets a Read returns at most: two or three of the system's large ones.
-const batchSize = 128
-
 // newDescriptor takes a descriptor that is attached to a device and does not block. It is closed if that fails.
 func newDescriptor(fd int) (*descriptor, error) {
 	d := &descriptor{file: os.NewFile(uintptr(fd), clonePath)}
@@ -95,12 +92,7 @@ func retry(fd uintptr, b []byte, op func(int, []byte) (int, error)) (n int, err 
 }
 
 // BatchSize is tunnel.PacketIO's.
-func (d *descriptor) BatchSize() int {
-	if d.vnet {
-		return batchSize
-	}
-	return 1
-}
+func (d *descriptor) BatchSize() int { return batchSize }
 
 // Close ends what waits.
 func (d *descriptor) Close() error { return d.file.Close() }
@@ -109,16 +101,22 @@ func (d *descriptor) Close() error { return d.file.Close() }
 func (d *descriptor) Read(bufs [][]byte, sizes []int, offset int) (n int, err error) {
 	d.rmu.Lock()
 	defer d.rmu.Unlock()
-	if !d.vnet {
-		return d.readOne(bufs, sizes, offset)
-	}
-	for n < len(bufs) && err == nil {
-		if !d.split.more() {
-			if err = d.readLarge(n == 0); err != nil || !d.split.more() {
-				break
+	for more := true; n < len(bufs) && err == nil; {
+		switch b := bufs[n][offset:]; {
+		case d.split.more():
+			sizes[n], err = d.split.next(b)
+		case d.vnet:
+			if more, err = d.readLarge(n == 0); more && err == nil {
+				continue
 			}
+		default:
+			sizes[n], err = d.readSmall(b, n == 0)
+			more = sizes[n] > 0
 		}
-		if sizes[n], err = d.split.next(bufs[n][offset:]); err == nil {
+		if !more {
+			break
+		}
+		if err == nil {
 			n++
 		}
 	}
@@ -129,30 +127,26 @@ func (d *descriptor) Read(bufs [][]byte, sizes []int, offset int) (n int, err er
 }
 
 // readLarge reads what the system gives as one; without wait, if it has something.
-func (d *descriptor) readLarge(wait bool) error {
+func (d *descriptor) readLarge(wait bool) (bool, error) {
 	k, err := d.readInto(d.buf, wait)
 	if k == 0 || err != nil {
-		return err
+		return false, err
 	}
 	if k < vnetLen {
-		return errHeader
+		return false, errHeader
 	}
 	var v vnet
 	v.decode(d.buf)
-	return d.split.begin(v, d.buf[vnetLen:k])
+	return true, d.split.begin(v, d.buf[vnetLen:k])
 }
 
-// readOne reads without offload: a packet as it is.
-func (d *descriptor) readOne(bufs [][]byte, sizes []int, offset int) (int, error) {
-	k, err := d.readInto(bufs[0][offset:], true)
-	if err != nil || k == 0 {
-		return 0, err
+// readSmall reads a packet as it is, without offload; 0: there is none.
+func (d *descriptor) readSmall(b []byte, wait bool) (int, error) {
+	k, err := d.readInto(b, wait)
+	if err == nil && k == len(b) && isCut(b) {
+		err = errTooSmall
 	}
-	if k == len(bufs[0])-offset && isCut(bufs[0][offset:]) {
-		return 0, errTooSmall
-	}
-	sizes[0] = k
-	return 1, nil
+	return k, err
 }
 
 func (d *descriptor) readInto(b []byte, wait bool) (int, error) {

@@ -123,6 +123,47 @@ func TestDescriptorReadsManyAtOnce(t *testing.T) {
 	}
 }
 
+func TestDescriptorWithoutOffload(t *testing.T) {
+	d, far := pair(t)
+	d.vnet = false
+	d.prepare()
+	_, packets := bulk()
+	for _, p := range packets[:40] {
+		unix.Write(far, p)
+	}
+	bufs, sizes := make([][]byte, batchSize), make([]int, batchSize)
+	for i := range bufs {
+		bufs[i] = make([]byte, 5+1400)
+	}
+	n, err := d.Read(bufs, sizes, 5)
+	if n != 40 || err != nil {
+		t.Fatal(n, err)
+	}
+	for i, p := range packets[:40] {
+		if !bytes.Equal(bufs[i][5:5+sizes[i]], p) {
+			t.Error("packet", i)
+		}
+	}
+	large := makePacket(false, false, 0, flagACK, random(1500)) // cut by the system: somebody has raised the MTU
+	unix.Write(far, large)
+	if n, err := d.Read(bufs, sizes, 5); n != 0 || err != errTooSmall {
+		t.Error(n, err)
+	}
+	unix.Write(far, packets[0])
+	unix.Write(far, large)
+	if n, err := d.Read(bufs, sizes, 5); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := d.Write(packets[:3], 0); n != 3 || err != nil {
+		t.Error(n, err)
+	}
+	for _, p := range packets[:3] {
+		if got := read(t, far); !bytes.Equal(got, p) {
+			t.Errorf("%d bytes", len(got))
+		}
+	}
+}
+
 func TestDescriptorStopsJoiningWhereItIsRefused(t *testing.T) {
 	d, _ := pair(t)
 	writes, refuse := 0, true

@@ -23,7 +23,12 @@ type Config struct {
 	Logger    *slog.Logger // nil is silent
 }
 
-const defaultMTU = 1400
+const (
+	defaultMTU = 1400
+
+	// batchSize is how many packets a Read returns at most: two or three of the system's large ones.
+	batchSize = 128
+)
 
 // A Device is the system's TUN device, or one handed in by a mobile system. It is a tunnel.PacketIO; its methods may be
 // called from any goroutine.
@@ -231,7 +236,7 @@ func FromFile(f *os.File, mtu int) (*Device, error) {
 	size := new(atomic.Int64)
 	size.Store(int64(mtu))
 	if f == nil {
-		d.queue.init(nil, 1, size, &d.sys)
+		d.queue.init(nil, batchSize, size, &d.sys)
 		return d, nil
 	}
 	w, err := take(f)

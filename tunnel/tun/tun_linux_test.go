@@ -78,7 +78,7 @@ func TestTCPThroughTwoDevices(t *testing.T) {
 				go pump(a.Queues()[i], b.Queues()[i])
 				go pump(b.Queues()[i], a.Queues()[i])
 			}
-			if c.NoOffload != (a.BatchSize() == 1) {
+			if a.BatchSize() < 64 {
 				t.Errorf("batch of %d", a.BatchSize())
 			}
 			var l net.Listener
