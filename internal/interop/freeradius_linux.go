@@ -26,6 +26,7 @@ type FreeRADIUS struct {
 	TLS      [3]string // files: whose certificates are taken, and the server's own with its key; empty: no EAP-TLS and no PEAP
 	NoKeys   bool      // MS-CHAPv2 without MPPE keys
 	Unsigned bool      // replies without Message-Authenticator, which Debian's server sends with EAP only
+	Realms   string    // configuration of realms and their home servers; empty: names have none
 
 	t    testing.TB
 	ns   *netns.NS
@@ -65,7 +66,8 @@ func (f *FreeRADIUS) Start() {
 			mppe = "no"
 		}
 		f.write("radiusd.conf", strings.NewReplacer("@DIR@", f.dir, "@PORT@", fmt.Sprint(f.Port), "@ACCT@", fmt.Sprint(f.Port+1),
-			"@SECRET@", f.Secret, "@REPLY@", reply, "@MPPE@", mppe, "@TLS@", eapTLS).Replace(freeRADIUSConfig))
+			"@SECRET@", f.Secret, "@REPLY@", reply, "@MPPE@", mppe, "@TLS@", eapTLS,
+			"@REALMS@", f.Realms, "@SUFFIX@", map[bool]string{true: "suffix"}[f.Realms != ""]).Replace(freeRADIUSConfig))
 	}
 	out, err := os.OpenFile(filepath.Join(f.dir, "stdout"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -195,6 +197,10 @@ client local {
 	require_message_authenticator = yes
 }
 modules {
+	realm suffix {
+		format = suffix
+		delimiter = "@"
+	}
 	files {
 		filename = @DIR@/users
 	}
@@ -235,6 +241,7 @@ server default {
 		port = @ACCT@
 	}
 	authorize {
+		@SUFFIX@
 		files
 		chap
 		mschap
@@ -256,6 +263,7 @@ server default {
 		eap
 	}
 	preacct {
+		@SUFFIX@
 	}
 	accounting {
 		detail
@@ -267,4 +275,5 @@ server default {
 		}
 	}
 }
+@REALMS@
 `
