@@ -45,11 +45,11 @@ type Conn struct {
 
 	// What other goroutines leave for R, who looks after each wake: first the thing, then woken, then the deadline.
 	woken   atomic.Bool
+	regran  atomic.Bool                     // SetGrant, SetSilence
 	asked   atomic.Pointer[TerminatedError] // Terminate
 	answer  atomic.Pointer[decision]        // of the Authenticator
 	secret  atomic.Pointer[newSecret]       // of Config.Retry
 	pooled  atomic.Pointer[assignment]      // of the AddrPool
-	regran  atomic.Bool                     // SetGrant, SetSilence
 	silence atomic.Int64                    // SetSilence
 	lasts   atomic.Pointer[timeRemaining]   // SendTimeRemaining
 	posted  postbox                         // of a method's work beside R
@@ -76,13 +76,17 @@ type Conn struct {
 
 // A link is the part of a Conn that belongs to R.
 type link struct {
-	phase   phase
+	phase      phase
+	ids        byte
+	bindCalled bool
+	gaveUp     bool // the far side said goodbye before LCP was open
+	settled    bool // the other NCP has had its time
+
 	err     error // why it ends; the first reason counts
 	armed   time.Time
 	lcp     lcp
 	ipcp    ipcp
 	ipv6cp  ipv6cp
-	ids     byte
 	client  string // texts of Identification
 	byeText string // of the far side's Terminate-Request
 
@@ -90,24 +94,21 @@ type link struct {
 	addr       addrState
 	networkErr error // why a network protocol did not open
 
-	opening    context.Context // Open's; nil: not opening
-	bindCalled bool
-	restarts   int       // how often LCP went down and began again
-	linkBy     time.Time // LCP must be open
-	gaveUp     bool      // the far side said goodbye before that
-	openBy     time.Time // an NCP must be open
-	settleBy   time.Time // the other NCP gets no more time
-	settled    bool      // that is over
-	goodbyeBy  time.Time
-	endAt      time.Time // Grant.SessionTimeout
-	lastRx     time.Time // anything
-	lastUse    time.Time // a packet
-	echoes     int       // sent since lastRx
-	echoAt     time.Time
-	idleBy     time.Time // when to look whether the link is idle
-	answers    bucket    // before authentication: answers to what a peer may send without end
-	inRate     bucket
-	outRate    sharedBucket
+	opening   context.Context // Open's; nil: not opening
+	restarts  int             // how often LCP went down and began again
+	linkBy    time.Time       // LCP must be open
+	openBy    time.Time       // an NCP must be open
+	settleBy  time.Time       // the other NCP gets no more time
+	goodbyeBy time.Time
+	endAt     time.Time // Grant.SessionTimeout
+	lastRx    time.Time // anything
+	lastUse   time.Time // a packet
+	echoes    int       // sent since lastRx
+	echoAt    time.Time
+	idleBy    time.Time // when to look whether the link is idle
+	answers   *bucket   // before authentication: answers to what a peer may send without end
+	inRate    bucket
+	outRate   sharedBucket
 
 	early   earlyFrames
 	scratch []byte // a packet's data while it is built

@@ -24,12 +24,12 @@ type ipcp struct {
 	c *Conn
 
 	// This end's request.
-	local   netip.Addr // 0.0.0.0 asks
-	fixed   bool       // the address is configured here: a Nak does not change it
-	second  netip.Addr // to be used if the far side has none to give (Grant.AskAddr)
-	noAddr  bool       // the peer does not take the option: unnumbered
-	asks    bool       // asks for name servers
-	servers [4]netip.Addr
+	local   netip.Addr   // 0.0.0.0 asks
+	fixed   bool         // the address is configured here: a Nak does not change it
+	second  netip.Addr   // to be used if the far side has none to give (Grant.AskAddr)
+	noAddr  bool         // the peer does not take the option: unnumbered
+	asks    bool         // asks for name servers
+	servers []netip.Addr // of serverOptions; nil: not asked
 	refused [4]bool
 
 	peer netip.Addr // the peer's address, as acknowledged
@@ -44,7 +44,9 @@ func (n *ipcp) init(c *Conn) {
 	if !n.fixed {
 		n.local = unspecified4
 	}
-	n.asks = !c.server
+	if n.asks = !c.server; n.asks {
+		n.servers = make([]netip.Addr, len(serverOptions))
+	}
 }
 
 // granted looks whether the far side is to be asked for this end's address, before the first request.
@@ -197,7 +199,7 @@ func (n *ipcp) naked(list []byte) error {
 			continue
 		}
 		for i, typ := range serverOptions {
-			if o.typ == typ {
+			if o.typ == typ && n.asks {
 				n.servers[i] = v
 				n.refused[i] = v.IsUnspecified() // some say "none" so; to ask again would go on for ever
 			}
@@ -260,12 +262,13 @@ func (n *ipcp) addr() netip.Addr {
 }
 
 // dns returns the name servers the peer named; nbns the NetBIOS ones.
-func (n *ipcp) dns() []netip.Addr  { return named(n.servers[0], n.servers[2]) }
-func (n *ipcp) nbns() []netip.Addr { return named(n.servers[1], n.servers[3]) }
+func (n *ipcp) dns() []netip.Addr  { return n.named(0) }
+func (n *ipcp) nbns() []netip.Addr { return n.named(1) }
 
-func named(list ...netip.Addr) (out []netip.Addr) {
-	for _, a := range list {
-		if a.IsValid() && !a.IsUnspecified() {
+// named returns every other server that the peer named.
+func (n *ipcp) named(first int) (out []netip.Addr) {
+	for i := first; i < len(n.servers); i += 2 {
+		if a := n.servers[i]; a.IsValid() && !a.IsUnspecified() {
 			out = append(out, a)
 		}
 	}

@@ -33,7 +33,7 @@ func newRawClient(t *testing.T, buffer int) (*rawClient, *tlsconn.Conn) {
 	t.Helper()
 	a, b := memPair(buffer)
 	var keys bytes.Buffer
-	server := tlsconn.Server(b, &tls.Config{Certificates: []tls.Certificate{testCert(t)}, SessionTicketsDisabled: true})
+	server := tlsconn.Server(b, &tls.Config{Certificates: []tls.Certificate{testCert(t)}, SessionTicketsDisabled: true}, nil)
 	go server.HandshakeContext(context.Background())
 	client := tls.Client(a, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &keys})
 	if err := client.HandshakeContext(context.Background()); err != nil {

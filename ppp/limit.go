@@ -73,8 +73,8 @@ const (
 )
 
 func (c *Conn) mayAnswer() bool {
-	if c.answers.bytes == 0 {
-		c.answers = bucket{bytes: answersPerSecond, depth: answersBurst, level: answersBurst}
+	if c.answers == nil {
+		c.answers = &bucket{bytes: answersPerSecond, depth: answersBurst, level: answersBurst}
 	}
 	known := c.phase >= phaseNetwork // then the bound on the queue of control frames is enough
 	return mayAnswerStranger(known, known || c.answers.take(1, time.Now()))

@@ -165,6 +165,7 @@ func (c *Conn) opened(now time.Time) {
 	c.lastTx.Store(now.UnixNano())
 	c.applyGrant(now)
 	c.scheduleEcho(now)
+	c.scratch, c.frame = nil, nil // an idle link keeps nothing of its making
 	i := c.info.Load()
 	if c.networkErr != nil { // of one protocol, while the other opened
 		c.log.Warn("ppp: a network protocol is missing", "id", c.call.ID, "user", i.User, "why", c.networkErr)

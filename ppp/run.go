@@ -132,9 +132,7 @@ func (c *Conn) start(now time.Time) error {
 // run turns until the link is over, and returns why. to is nil for a link that only says goodbye.
 func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
 	if c.phase == phaseNew {
-		now := time.Now()
-		c.look()
-		c.end(now, c.lostError(net.ErrClosed))
+		c.unborn()
 	}
 	for c.phase != phaseDead {
 		c.turn(to)
@@ -142,22 +140,44 @@ func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
 	return c.finish()
 }
 
+// unborn ends a link that was not opened.
+func (c *Conn) unborn() {
+	now := time.Now()
+	c.look()
+	c.end(now, c.lostError(net.ErrClosed))
+}
+
 // turn waits for frames or a timer, once, and acts on it. A timer is a read deadline: R arms the nearest before it
 // waits. Who wakes R leaves a mark first and then moves the deadline into the past, so R arms first and looks second.
+//
+// Links wait in here, many of them, and each frame of the stack is memory: so what arms and what acts are functions of
+// their own.
 func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
+	if c.arm() {
+		frames, err := c.fc.ReadFrames()
+		c.took(frames, err, to)
+	}
+}
+
+// arm makes ready for a read; false: there is none.
+func (c *Conn) arm() bool {
 	for again := true; again; again = !c.deadline().Equal(c.armed) { // what it sees may move the timers
 		if d := c.deadline(); !d.Equal(c.armed) {
 			c.armed = d
 			if err := c.fc.SetReadDeadline(d); err != nil {
 				c.lost(err)
-				return
+				return false
 			}
 		}
 		if c.look(); c.phase == phaseDead || c.opening != nil && c.phase >= phaseOpen {
-			return
+			return false
 		}
 	}
-	frames, err := c.fc.ReadFrames()
+	return true
+}
+
+// took acts on what a read has brought.
+func (c *Conn) took(frames [][]byte, err error, to func(bufs [][]byte, offset int) (int, error)) {
 	now := time.Now()
 	if len(frames) > 0 {
 		c.heard(now)

@@ -15,34 +15,58 @@ var errServed = errors.New("ppp: Serve of a link that is being opened or served"
 // only packets from Prefixes (or what Expect says) pass, and at a client only those for this end's addresses. An error
 // of to ends the session.
 func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n int, err error)) error {
+	stop, err := c.beginServe(ctx)
+	if err != nil {
+		return err
+	}
+	c.takeEarly(time.Now(), to)
+	err = c.run(to)
+	stop()
+	c.r.Unlock()
+	return err
+}
+
+// beginServe becomes R, if it may, and lets ctx end the link until stop is called.
+func (c *Conn) beginServe(ctx context.Context) (stop func() bool, err error) {
 	if !c.r.TryLock() {
 		if c.asked.Load() == nil {
-			return errServed
+			return nil, errServed
 		}
 		<-c.over // the goodbye is under way
-		return c.closedError()
+		return nil, c.closedError()
 	}
-	defer c.r.Unlock()
-	if c.ended.Load() {
-		return c.closedError()
-	}
-	if c.phase == phaseNew {
-		return errors.New("ppp: Serve of a link that was not opened")
+	if err = c.mayServe(); err != nil {
+		c.r.Unlock()
+		return nil, err
 	}
 	if c.unused != nil {
 		c.unused.Stop()
+		c.unused = nil
 	}
-	stop := context.AfterFunc(ctx, func() {
+	if e, ok := ctx.(linkEnder); ok && e.EndsLink(c) {
+		return func() bool { return true }, nil // and AfterFunc would cost half a kilobyte for as long as the link lives
+	}
+	return context.AfterFunc(ctx, func() {
 		t := &TerminatedError{Cause: UserRequest, Err: context.Cause(ctx)}
 		if c.server {
 			t.Cause = AdminReboot
 		}
 		c.asked.CompareAndSwap(nil, t)
 		c.poke()
-	})
-	defer stop()
-	c.takeEarly(time.Now(), to)
-	return c.run(to)
+	}), nil
+}
+
+// A linkEnder is a context whose end terminates a link, by what ends it; package sstp's Handlers have one.
+type linkEnder interface{ EndsLink(c *Conn) bool }
+
+func (c *Conn) mayServe() error {
+	switch {
+	case c.ended.Load():
+		return c.closedError()
+	case c.phase == phaseNew:
+		return errors.New("ppp: Serve of a link that was not opened")
+	}
+	return nil
 }
 
 // pass hands a run of packets on.

@@ -41,7 +41,7 @@ type Stream struct {
 	err     error         // why nothing more is written
 	closed  bool
 
-	wakeW   chan struct{} // ends W's pause
+	wakeW   chan struct{} // ends W's pause; nil: no W
 	trusted atomic.Bool
 	failed  atomic.Bool // err is set
 	shut    atomic.Bool // conn is closed
@@ -79,7 +79,7 @@ func NewStream(conn StreamConn, f Framing) *Stream {
 	}
 	b.Batch()
 	overhead := len(f.AppendFrame(nil, ipv4Header[:], nil)) - headerLen
-	return &Stream{conn: b, framing: f, maxFrame: f.MaxFrame() - overhead, wakeW: make(chan struct{}, 1)}
+	return &Stream{conn: b, framing: f, maxFrame: f.MaxFrame() - overhead}
 }
 
 // SetReadDeadline is FrameConn's.
@@ -140,9 +140,9 @@ func (s *Stream) Close() error {
 		s.start()
 	}
 	done := s.done
+	s.wake()
 	s.mu.Unlock()
 	if done != nil {
-		s.wake()
 		t := time.AfterFunc(closePatience, func() { s.fail(net.ErrClosed) })
 		<-done
 		t.Stop()

@@ -94,15 +94,25 @@ func (s *Stream) drain() error {
 func (s *Stream) wait() error {
 	rd := &s.rd
 	if rd.w-rd.r >= s.framing.MaxFrame() {
-		rd.err = fmt.Errorf("ppp: %d bytes are no whole frame, the largest has %d", rd.w-rd.r, s.framing.MaxFrame())
+		rd.err = s.noFrame()
 		return nil
 	}
 	rd.giveBack()
-	err := s.conn.Wait()
+	if err := s.conn.Wait(); err != nil {
+		return s.waited(err)
+	}
+	return nil
+}
+
+func (s *Stream) noFrame() error {
+	return fmt.Errorf("ppp: %d bytes are no whole frame, the largest has %d", s.rd.w-s.rd.r, s.framing.MaxFrame())
+}
+
+// waited says what becomes of a wait that has failed.
+func (s *Stream) waited(err error) error {
 	switch {
-	case err == nil:
 	case !isTimeout(err):
-		rd.err = err // told by the next turn
+		s.rd.err = err // told by the next turn
 	case s.failure() == nil:
 		return os.ErrDeadlineExceeded
 	} // else woken by the failure, to read what is left and tell it

@@ -68,7 +68,7 @@ func testCert(tb testing.TB) tls.Certificate {
 func tlsPair(tb testing.TB, a, b net.Conn, version uint16) (client, server *tlsconn.Conn) {
 	tb.Helper()
 	client = tlsconn.Client(a, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
-	server = tlsconn.Server(b, &tls.Config{Certificates: []tls.Certificate{testCert(tb)}})
+	server = tlsconn.Server(b, &tls.Config{Certificates: []tls.Certificate{testCert(tb)}}, nil)
 	done := make(chan error, 1)
 	go func() { done <- server.HandshakeContext(context.Background()) }()
 	if err := client.HandshakeContext(context.Background()); err != nil {

@@ -20,11 +20,11 @@ func (s *Stream) start() {
 	if s.running || s.err != nil {
 		return
 	}
-	s.running, s.done = true, make(chan struct{})
-	go s.write(s.done)
+	s.running, s.done, s.wakeW = true, make(chan struct{}), make(chan struct{}, 1)
+	go s.write(s.done, s.wakeW)
 }
 
-// wake ends W's pause.
+// wake ends W's pause; mu is held.
 func (s *Stream) wake() {
 	select {
 	case s.wakeW <- struct{}{}:
@@ -33,7 +33,7 @@ func (s *Stream) wake() {
 }
 
 // write is W. It chooses packets as late as can be: when the connection takes more.
-func (s *Stream) write(done chan struct{}) {
+func (s *Stream) write(done chan<- struct{}, wake <-chan struct{}) {
 	defer close(done)
 	buf := drainBuffers.Get()
 	defer buf.Free()
@@ -52,7 +52,7 @@ func (s *Stream) write(done chan struct{}) {
 		}
 		b, pause := s.next(now, buf.B[:0], size)
 		if pause > 0 {
-			s.pause(pause)
+			wait(pause, wake)
 			continue
 		}
 		if len(b) == 0 {
@@ -72,7 +72,7 @@ func (s *Stream) waits() bool {
 		return true
 	}
 	s.freeFlows()
-	s.running = false
+	s.running, s.wakeW = false, nil
 	return false
 }
 
@@ -102,12 +102,12 @@ func (s *Stream) next(now time.Time, b []byte, size int) (_ []byte, pause time.D
 	return b, pause
 }
 
-// pause waits for the rate, or for something that it does not bind.
-func (s *Stream) pause(d time.Duration) {
+// wait waits for the rate, or for something that it does not bind.
+func wait(d time.Duration, wake <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.wakeW:
+	case <-wake:
 	}
 }

@@ -120,7 +120,7 @@ func (s *Stream) sendControl() error {
 }
 
 // controlKept is what an idle session may keep for its next control frame.
-const controlKept = 256
+const controlKept = 64
 
 // mayWrite says why nothing may be written any more; mu is held.
 func (s *Stream) mayWrite() error {

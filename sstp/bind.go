@@ -97,7 +97,7 @@ func (c *conn) opened(now time.Time) {
 	if c.state == down {
 		return // the Call Connected could not be sent
 	}
-	c.keys = nil
+	c.keys, c.offer.hashes = nil, nil // an idle session keeps nothing of its making
 	c.heard, c.asked = now, time.Time{}
 	c.setState(open)
 }

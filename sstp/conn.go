@@ -93,48 +93,51 @@ func (c *conn) setState(s state) {
 	}
 }
 
-// ReadFrames implements ppp.FrameConn.
-func (c *conn) ReadFrames() ([][]byte, error) {
+// ReadFrames implements ppp.FrameConn. It returns no frames, and no error, when the call has become authenticating or
+// open. Sessions wait in it, many of them, and each frame of the stack is memory: so there is no defer.
+func (c *conn) ReadFrames() (frames [][]byte, err error) {
 	c.reading.Lock()
-	defer c.reading.Unlock()
-	if frames := c.first; frames != nil {
-		c.first = nil
-		return frames, nil
+	frames, c.first = c.first, nil
+	for done := frames != nil; !done; {
+		if err = c.ready(); err != nil {
+			break
+		}
+		frames, err = c.stream.ReadFrames()
+		frames, err, done = c.took(frames, err)
 	}
-	return c.read()
+	c.reading.Unlock()
+	return frames, err
 }
 
-// read waits for PPP frames. It returns none, and no error, when the call has become authenticating or open.
-func (c *conn) read() ([][]byte, error) {
-	for {
-		if c.err != nil {
-			return nil, c.err
-		}
-		if !c.arm(time.Now()) {
-			return nil, net.ErrClosed
-		}
-		packets, err := c.stream.ReadFrames()
-		now := time.Now()
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			c.expire(now)
-			if c.err == nil && c.readExpired(now) {
-				return nil, os.ErrDeadlineExceeded
-			}
-			continue
-		default:
-			c.lost(err)
-			continue
-		}
-		was := c.state
-		if frames := c.take(packets, now); len(frames) > 0 {
-			return frames, nil // an end that came behind them is told by the next call
-		}
-		if c.err == nil && c.state != was && c.state != held {
-			return nil, nil
-		}
+// ready arms the timer for a read, or says why there is none.
+func (c *conn) ready() error {
+	if c.err != nil {
+		return c.err
 	}
+	if !c.arm(time.Now()) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// took acts on what a read has brought; done: it is ReadFrames's to return.
+func (c *conn) took(packets [][]byte, err error) (frames [][]byte, _ error, done bool) {
+	now := time.Now()
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.expire(now)
+		done = c.err == nil && c.readExpired(now)
+		return nil, os.ErrDeadlineExceeded, done
+	default:
+		c.lost(err)
+		return nil, nil, false
+	}
+	was := c.state
+	if frames = c.take(packets, now); len(frames) > 0 {
+		return frames, nil, true // an end that came behind them is told by the next call
+	}
+	return nil, nil, c.err == nil && c.state != was && c.state != held
 }
 
 // take handles the control packets of a batch, in their order among the data packets, and returns the PPP frames that

@@ -153,17 +153,24 @@ func (x *session) shutdown() {
 	case handshaking:
 		x.cut() // there is nothing yet to say goodbye to
 	case establishing:
-		x.cancel(ErrServerClosed)
+		x.stopMaking()
 	case running:
 		x.end(ErrServerClosed)
 		x.link.Terminate(ppp.AdminReboot, "server shutting down")
 	}
 }
 
+// stopMaking ends the context of the making, if that is not over. The server's lock is held.
+func (x *session) stopMaking() {
+	if x.cancel != nil {
+		x.cancel(ErrServerClosed)
+	}
+}
+
 // cut ends a session at once. The server's lock is held.
 func (x *session) cut() {
 	x.nc.Close()
-	x.cancel(ErrServerClosed)
+	x.stopMaking()
 	if x.phase == running {
 		x.shutdown() // a Handler that does not serve the link hears of it by its context
 	}

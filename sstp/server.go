@@ -77,6 +77,9 @@ type Server struct {
 	idle      chan struct{}              // closed when the last session ends; nil while nobody waits
 	web       *webListener
 	stats     ServerStats
+
+	tlsOnce sync.Once
+	tls     *tls.Config // of all connections
 }
 
 // Conn is ppp.Conn: an SSTP session is a PPP link, one type and one identity in route tables.
@@ -255,6 +258,12 @@ type ServerStats struct {
 	Refused         uint64 // did not fit a limit, or came from where they may not
 
 	Pending, Sessions int // now
+}
+
+// tlsOfAll is made of TLSConfig once: a clone for each session would be half a kilobyte of its memory.
+func (s *Server) tlsOfAll() *tls.Config {
+	s.tlsOnce.Do(func() { s.tls = serverTLS(s.TLSConfig) })
+	return s.tls
 }
 
 func (s *Server) logger() *slog.Logger {

@@ -36,7 +36,7 @@ type session struct {
 	leaf []byte   // the certificate that was served
 	call ppp.Call
 
-	timer *time.Timer // of the handshake: closes nc
+	timer *time.Timer // of the handshake: closes nc; nil when that is over
 	given bool        // somebody else's now
 
 	// The server's lock guards what follows.
@@ -54,12 +54,24 @@ func (x *session) run() {
 	if err == nil {
 		err = x.serve(fc)
 	}
-	x.cancel(err)
-	x.stop()
+	x.made()
 	if !x.given {
 		x.nc.Close()
 	}
 	x.server.forget(x, x.fate(err))
+}
+
+// made ends what belongs to the making of a session: an idle one keeps nothing of it.
+func (x *session) made() {
+	s := x.server
+	s.mu.Lock()
+	cancel, stop := x.cancel, x.stop
+	x.ctx, x.cancel, x.stop, x.timer = nil, nil, nil, nil
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(nil)
+		stop()
+	}
 }
 
 // fate logs why there is no session, or no more, and says what to count.
@@ -145,7 +157,7 @@ func (x *session) startTLS() error {
 	if x.server.TLSConfig == nil {
 		return nil
 	}
-	c := tlsconn.Server(x.nc, serverTLS(x.server.TLSConfig, &x.leaf))
+	c := tlsconn.Server(x.nc, x.server.tlsOfAll(), x)
 	x.conn = c
 	if err := c.HandshakeContext(context.Background()); err != nil {
 		return err
@@ -247,28 +259,49 @@ func (x *session) newConn() *conn {
 	return c
 }
 
-// serve runs PPP over the call, and the Handler.
+// serve runs PPP over the call, and the Handler. While a session is idle, this frame and those above it are most of its
+// memory: what is needed once is done in functions of its own.
 func (x *session) serve(fc *conn) error {
-	s := x.server
+	link, err := x.open(fc)
+	if err != nil {
+		return err
+	}
+	ctx, err := x.opened(link)
+	if err != nil {
+		hangUp(link, ppp.NASRequest, "no room")
+		return err
+	}
+	err = x.server.Handler(ctx, link)
+	hangUp(link, ppp.NASRequest, "")
+	x.end(nil)
+	return err
+}
+
+// open runs PPP until the link is open.
+func (x *session) open(fc *conn) (*ppp.Conn, error) {
 	x.call.ID = fc.id()
-	link := ppp.Server(fc, x.call, s.PPP)
+	link := ppp.Server(fc, x.call, x.server.PPP)
 	if err := link.Open(x.ctx); err != nil {
 		if cause := context.Cause(x.ctx); cause != nil {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return err
+		return nil, err
 	}
-	ctx, end := context.WithCancelCause(valuesContext{link.Context(), x.base})
-	defer end(nil)
+	return link, nil
+}
+
+// opened makes a session of an open link, and the Handler's context.
+func (x *session) opened(link *ppp.Conn) (context.Context, error) {
+	s := x.server
+	ctx, end := context.WithCancelCause(link.Context())
 	if err := s.opens(x, link, end); err != nil {
-		hangUp(link, ppp.NASRequest, "no room")
-		return err
+		end(nil)
+		return nil, err
 	}
+	x.made()
 	s.logger().Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
 		"addr", link.Info().Peer)
-	err := s.Handler(ctx, link)
-	hangUp(link, ppp.NASRequest, "")
-	return err
+	return handlerContext{ctx, x.base, link}, nil
 }
 
 // hangUp says goodbye on a link that its Handler has not served to its end.
@@ -295,11 +328,9 @@ func (c *conn) connect() error {
 
 // establish reads until the call has got past its first state.
 func (c *conn) establish() error {
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	c.timer = time.Now().Add(c.negotiation)
 	for c.err == nil && c.state == connecting {
-		frames, err := c.read()
+		frames, err := c.ReadFrames()
 		if err != nil {
 			return err
 		}
@@ -311,16 +342,20 @@ func (c *conn) establish() error {
 // id names the call at both ends alike: the nonce is this connection's alone and no secret.
 func (c *conn) id() string { return hex.EncodeToString(c.offer.nonce[:]) }
 
-// A valuesContext is a session's context with BaseContext's values under its own.
-type valuesContext struct {
-	context.Context
-	base context.Context
+// A handlerContext is a Handler's context: it has BaseContext's values under the session's.
+type handlerContext struct {
+	context.Context // ends with the link's, and by session.end
+	base            context.Context
+	link            *ppp.Conn
 }
 
 // Value looks in the session's context first.
-func (c valuesContext) Value(key any) any {
+func (c handlerContext) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
 	}
 	return c.base.Value(key)
 }
+
+// EndsLink reports that whoever ends this context also ends link: package ppp asks, so that it need not watch.
+func (c handlerContext) EndsLink(link *ppp.Conn) bool { return c.link == link }

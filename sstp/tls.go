@@ -5,17 +5,19 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
-// serverTLS returns the configuration of one connection, made of the user's. *leaf will be the certificate that the
-// connection was served: a client binds to it, and crypto/tls does not tell. So every way to a certificate goes
-// through GetCertificate here, and session tickets are off, since a resumed connection is served none.
+// serverTLS returns the configuration of a server's connections, made of the user's. It tells each session the leaf of the
+// certificate that its connection was served: a client binds to it, and crypto/tls does not tell. So every way to a
+// certificate goes through GetCertificate here, and session tickets are off, since a resumed connection is served none.
 //
 // The deprecated NameToCertificate has no effect.
-func serverTLS(user *tls.Config, leaf *[]byte) *tls.Config {
+func serverTLS(user *tls.Config) *tls.Config {
 	c := user.Clone()
 	c.SessionTicketsDisabled = true
-	c.DynamicRecordSizingDisabled = true // packets come in batches: small first records only cost
+	tlsconn.Prepare(c)
 	if c.MinVersion == 0 {
 		c.MinVersion = tls.VersionTLS12
 	}
@@ -27,7 +29,9 @@ func serverTLS(user *tls.Config, leaf *[]byte) *tls.Config {
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := pickCertificate(user.GetCertificate, certificates, hello)
 		if err == nil && len(cert.Certificate) > 0 {
-			*leaf = cert.Certificate[0]
+			if x, ok := tlsconn.NotesOf(hello.Conn).(*session); ok {
+				x.leaf = cert.Certificate[0]
+			}
 		}
 		return cert, err
 	}
@@ -37,7 +41,7 @@ func serverTLS(user *tls.Config, leaf *[]byte) *tls.Config {
 			if other == nil || err != nil {
 				return nil, err
 			}
-			other = serverTLS(other, leaf)
+			other = serverTLS(other)
 			other.GetConfigForClient = nil // crypto/tls asks once
 			return other, nil
 		}
@@ -76,7 +80,7 @@ func clientTLS(user *tls.Config, pins [][32]byte, host string) *tls.Config {
 	if user != nil {
 		c = user.Clone()
 	}
-	c.DynamicRecordSizingDisabled = true
+	tlsconn.Prepare(c)
 	c.ClientSessionCache = nil // a resumed connection shows the certificate of an older one
 	if c.MinVersion == 0 {
 		c.MinVersion = tls.VersionTLS12

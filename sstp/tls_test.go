@@ -2,6 +2,7 @@ package sstp
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,6 +20,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
 // testCert makes a self-signed certificate that is valid now and in a bubble.
@@ -70,6 +73,12 @@ func roots(certs ...tls.Certificate) *x509.CertPool {
 // handshake runs TLS between two configurations, and returns the states of both ends, client's first.
 func handshake(t testing.TB, client, server *tls.Config) (c, s tls.ConnectionState, err error) {
 	t.Helper()
+	return handshakeOf(t, new(session), client, server)
+}
+
+// handshakeOf is handshake of a session, which notes the leaf.
+func handshakeOf(t testing.TB, x *session, client, server *tls.Config) (c, s tls.ConnectionState, err error) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // net.Pipe has no buffer for an alert that crosses
 	if err != nil {
 		t.Fatal(err)
@@ -85,10 +94,10 @@ func handshake(t testing.TB, client, server *tls.Config) (c, s tls.ConnectionSta
 		t.Fatal(err)
 	}
 	defer b.Close()
-	tc, ts := tls.Client(a, client), tls.Server(b, server)
+	tc, ts := tls.Client(a, client), tlsconn.Server(b, server, x)
 	done := make(chan error, 1)
 	go func() {
-		err := ts.Handshake()
+		err := ts.HandshakeContext(context.Background())
 		if err != nil {
 			b.Close()
 		} else {
@@ -149,10 +158,11 @@ func TestServedLeafIsNoted(t *testing.T) {
 			if tt.suites != nil && v == tls.VersionTLS13 {
 				continue
 			}
-			var leaf []byte
+			x := new(session)
 			before := tt.server.Clone()
 			client := &tls.Config{InsecureSkipVerify: true, ServerName: tt.sni, MaxVersion: v, CipherSuites: tt.suites}
-			cs, _, err := handshake(t, client, serverTLS(tt.server, &leaf))
+			cs, _, err := handshakeOf(t, x, client, serverTLS(tt.server))
+			leaf := x.leaf
 			if err != nil {
 				t.Errorf("%s, %x: %v", tt.name, v, err)
 				continue
@@ -183,8 +193,9 @@ func TestNoResumption(t *testing.T) {
 			client := &tls.Config{RootCAs: roots(a, b), ServerName: "vpn", ClientSessionCache: tls.NewLRUClientSessionCache(8), MaxVersion: v}
 			for _, cert := range []tls.Certificate{a, b} {
 				current.Store(&cert)
-				var leaf []byte
-				cs, ss, err := handshake(t, client, serverTLS(user, &leaf))
+				x := new(session)
+				cs, ss, err := handshakeOf(t, x, client, serverTLS(user))
+				leaf := x.leaf
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -198,17 +209,16 @@ func TestNoResumption(t *testing.T) {
 
 func TestServerTLSDefaults(t *testing.T) {
 	a := testCert(t, nil, "vpn")
-	var leaf []byte
-	c := serverTLS(&tls.Config{Certificates: []tls.Certificate{a}}, &leaf)
+	c := serverTLS(&tls.Config{Certificates: []tls.Certificate{a}})
 	if c.MinVersion != tls.VersionTLS12 || !slices.Equal(c.NextProtos, []string{"http/1.1"}) || !c.DynamicRecordSizingDisabled {
 		t.Errorf("%x, %v", c.MinVersion, c.NextProtos)
 	}
-	c = serverTLS(&tls.Config{MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1", "acme-tls/1"}}, &leaf)
+	c = serverTLS(&tls.Config{MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1", "acme-tls/1"}})
 	if c.MinVersion != tls.VersionTLS10 || len(c.NextProtos) != 3 {
 		t.Errorf("%x, %v", c.MinVersion, c.NextProtos)
 	}
 	if _, _, err := handshake(t, &tls.Config{InsecureSkipVerify: true}, serverTLS(&tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}, &leaf)); err == nil {
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }})); err == nil {
 		t.Error("a handshake without a certificate")
 	}
 }
@@ -256,8 +266,7 @@ func TestPins(t *testing.T) {
 		{name: "none, wrong name", user: &tls.Config{RootCAs: roots(a), ServerName: "other"}, bad: true},
 		{name: "none, known root", user: &tls.Config{RootCAs: roots(a)}},
 	} {
-		var leaf []byte
-		_, _, err := handshake(t, clientTLS(tt.user, tt.pins, "vpn"), serverTLS(&tls.Config{Certificates: []tls.Certificate{a}}, &leaf))
+		_, _, err := handshake(t, clientTLS(tt.user, tt.pins, "vpn"), serverTLS(&tls.Config{Certificates: []tls.Certificate{a}}))
 		if (err != nil) != (tt.bad || tt.err != nil) || tt.err != nil && !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}

@@ -90,28 +90,35 @@ func (r *Router) Serve(ctx context.Context, dev PacketIO) error {
 
 // ServeLink routes l's Prefixes to l, serves l into From(l), and removes the routes when l ends. It returns what l.Serve
 // returns. Prefixes are read once: an address that changes while the link lives is not followed.
-func (r *Router) ServeLink(ctx context.Context, l Link) error {
+func (r *Router) ServeLink(ctx context.Context, l Link) (err error) {
 	if r.Routes == nil {
 		l.Close()
 		return errNoRoutes
 	}
+	// Links wait in Serve, many of them, and each frame of the stack is memory: what is done once has its own.
+	defer r.unroute(l, r.route(l), &err)
+	return l.Serve(ctx, r.From(l).Write)
+}
+
+// route routes a link's Prefixes to it, and returns them.
+func (r *Router) route(l Link) []netip.Prefix {
 	prefixes := l.Prefixes()
-	defer func() {
-		for _, p := range prefixes {
-			r.Routes.Delete(p, l)
-		}
-	}()
 	for _, p := range prefixes {
 		r.Routes.Insert(p, l, 0)
 	}
 	if r.Logger != nil {
 		r.Logger.Debug("link routed", "prefixes", prefixes, "mtu", l.MTU())
 	}
-	err := l.Serve(ctx, r.From(l).Write)
-	if r.Logger != nil {
-		r.Logger.Debug("link ended", "prefixes", prefixes, "err", err)
+	return prefixes
+}
+
+func (r *Router) unroute(l Link, prefixes []netip.Prefix, err *error) {
+	for _, p := range prefixes {
+		r.Routes.Delete(p, l)
 	}
-	return err
+	if r.Logger != nil {
+		r.Logger.Debug("link ended", "prefixes", prefixes, "err", *err)
+	}
 }
 
 // Write routes packets by destination, as if Serve had read them. ICMP errors about them go to Uplink. n is how many

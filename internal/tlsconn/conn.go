@@ -27,16 +27,30 @@ type Conn struct {
 	raw *records
 }
 
-// Server makes the server's end of TLS over nc. config is cloned.
-func Server(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, tls.Server) }
+// Server makes the server's end of TLS over nc. config is shared, not cloned; see Prepare. notes is what NotesOf will find
+// from inside of the handshake.
+func Server(nc net.Conn, config *tls.Config, notes any) *Conn {
+	c := newConn(nc, config, tls.Server)
+	c.raw.notes = notes
+	return c
+}
 
-// Client makes the client's end of TLS over nc. config is cloned.
+// NotesOf returns what Server was given for the connection that a callback of crypto/tls names.
+func NotesOf(c net.Conn) any {
+	if r, ok := c.(*records); ok {
+		return r.notes
+	}
+	return nil
+}
+
+// Client makes the client's end of TLS over nc. config is shared, not cloned; see Prepare.
 func Client(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, tls.Client) }
 
+// Prepare sets in a Config what suits a Conn: packets come in batches, and crypto/tls's small first records, which serve the
+// latency of web pages, only cost.
+func Prepare(c *tls.Config) { c.DynamicRecordSizingDisabled = true }
+
 func newConn(nc net.Conn, config *tls.Config, side func(net.Conn, *tls.Config) *tls.Conn) *Conn {
-	config = config.Clone()
-	// Packets come in batches: crypto/tls's small first records, which serve the latency of web pages, only cost.
-	config.DynamicRecordSizingDisabled = true
 	raw := newRecords(nc)
 	return &Conn{tls: side(raw, config), raw: raw}
 }
@@ -100,11 +114,20 @@ func (c *Conn) TryRead(b []byte) (int, error) {
 	return n, err
 }
 
+// recordSize is a little less than a record may hold. A far side on crypto/tls reads a record into a buffer with room for
+// 512 bytes more, which it keeps for good: of a full record it would be 18 KiB, of this one it is 16.
+const recordSize = 15<<10 + 480
+
 // TryWrite encrypts b, sends what the socket takes, by one write, and keeps the rest. It takes all of b or fails for
 // good. b is not retained. It is for one goroutine at a time, and 128 KiB at most.
 func (c *Conn) TryWrite(b []byte) error {
 	c.raw.sock.cork()
-	_, err := c.tls.Write(b)
+	var err error
+	for err == nil && len(b) > 0 {
+		n := min(len(b), recordSize)
+		_, err = c.tls.Write(b[:n])
+		b = b[n:]
+	}
 	return c.raw.sock.uncork(err)
 }
 

@@ -17,6 +17,7 @@ type records struct {
 	sock    *sock
 	batched atomic.Bool
 	closed  atomic.Bool
+	notes   any // of who made the server's end
 
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had

@@ -66,7 +66,9 @@ func testConfig(tb testing.TB, version uint16) (client, server *tls.Config) {
 func pair(tb testing.TB, a, b net.Conn, version uint16) (client, server *Conn) {
 	tb.Helper()
 	cc, sc := testConfig(tb, version)
-	client, server = Client(a, cc), Server(b, sc)
+	Prepare(cc)
+	Prepare(sc)
+	client, server = Client(a, cc), Server(b, sc, nil)
 	done := make(chan error, 1)
 	go func() { done <- server.HandshakeContext(context.Background()) }()
 	if err := client.HandshakeContext(context.Background()); err != nil {
