@@ -21,6 +21,8 @@ type offices struct {
 	certSeattle, certNewYork    string
 	keySeattle, keyNewYork      string
 	passwordSeattle, passwordNY string
+	six                         bool   // IPv6 is routed, too
+	more                        string // of both interfaces
 }
 
 const (
@@ -75,19 +77,26 @@ attempts = 1
 backoff = "1s"
 lock-out = ["1s", "1s"]
 
+%s
 [[interface.route]]
 prefix = "%s"
 metric = 1
 `
+	route6 := func(prefix string) string {
+		if !o.six {
+			return ""
+		}
+		return "\n[[interface.route]]\nprefix = \"" + prefix + "\"\n"
+	}
 	client := `
 [[client]]
 name = "alice"
 password = "secret"
 `
 	o.seattle.Configure(common + fmt.Sprintf("pool = \"10.1.0.0/24\"\ncertificate = %q\nkey = %q\n", o.certSeattle, o.keySeattle) +
-		fmt.Sprintf(iface, "DD_NewYork", router2, o.passwordNY, "DD_Seattle", o.passwordSeattle, fingerprint(o.t, o.certNewYork), "172.16.2.0/24") + client + strings.Join(extra, "\n"))
+		fmt.Sprintf(iface, "DD_NewYork", router2, o.passwordNY, "DD_Seattle", o.passwordSeattle, fingerprint(o.t, o.certNewYork), o.more, "172.16.2.0/24") + route6("2001:db8:2::/64") + client + strings.Join(extra, "\n"))
 	o.newYork.Configure(common + fmt.Sprintf("pool = \"10.2.0.0/24\"\ncertificate = %q\nkey = %q\n", o.certNewYork, o.keyNewYork) +
-		fmt.Sprintf(iface, "DD_Seattle", router1, `7%uQv45l?p!kWy9*`, "DD_NewYork", o.passwordNY, fingerprint(o.t, o.certSeattle), "172.16.1.0/24"))
+		fmt.Sprintf(iface, "DD_Seattle", router1, `7%uQv45l?p!kWy9*`, "DD_NewYork", o.passwordNY, fingerprint(o.t, o.certSeattle), o.more, "172.16.1.0/24") + route6("2001:db8:1::/64"))
 }
 
 // ping sends one packet and waits long for its answer: what is not repeated must not be lost.
@@ -156,6 +165,12 @@ func TestSeattleNewYork(t *testing.T) {
 		}
 		if c := o.calls(); len(c) != 1 || !strings.HasSuffix(c[0], router2+":443") {
 			t.Errorf("calls: %v", c)
+		}
+		// The echo and its answer are all that has passed: routers are no clients, which ask by DHCPInform and register names.
+		for b, line := range map[*Branch][]string{o.seattle: o.seattle.Line("DD_NewYork"), o.newYork: o.newYork.Line("DD_Seattle")} {
+			if n := len(line); n < 2 || line[n-2] != "1" || line[n-1] != "1" {
+				t.Errorf("%s: more than a packet in and a packet out: %v", b.config, line)
+			}
 		}
 	})
 	step("idle, it is hung up, and the next packet from New York dials", func(t *testing.T) {
@@ -256,6 +271,68 @@ prefix = "172.16.3.0/24"
 		o.seattle.Reload()
 		o.mustPing(o.hostSeattle, host2)
 	})
+	step("IPv6 dials as well", func(t *testing.T) {
+		for _, x := range []struct {
+			b    *Branch
+			host *netns.NS
+			net  string
+		}{{o.seattle, o.hostSeattle, "2001:db8:1::"}, {o.newYork, o.hostNewYork, "2001:db8:2::"}} {
+			x.b.NS.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+			x.b.NS.Run("ip", "addr", "add", x.net+"1/64", "dev", "lan", "nodad")
+			x.host.Run("ip", "addr", "add", x.net+"7/64", "dev", "eth0", "nodad")
+			x.host.Run("ip", "route", "add", "default", "via", x.net+"1")
+		}
+		o.six = true
+		o.configure()
+		o.seattle.Reload()
+		o.newYork.Reload()
+		o.mustPing(o.hostSeattle, "2001:db8:2::7")
+		o.mustPing(o.hostNewYork, host1)
+		o.await("Connected")
+	})
+	step("nothing was sent that only clients send", func(t *testing.T) {
+		o.hostSeattle.Run("bash", "-c", "echo x >/dev/udp/"+host2+"/9") // the captures do see such things
+		o.mustPing(o.hostSeattle, host2)
+		for n, c := range captures {
+			for _, what := range []string{"proto 17 port 67", "proto 17 port 68", "proto 17 port 53", "proto 6 port 53", "proto 17 port 137", "proto 17 port 138"} {
+				if seen := c.Seen(what); seen > 0 {
+					t.Errorf("router %d: %d packets of %s", n+1, seen, what)
+				}
+			}
+			if c.Seen("proto 1") < 10 || c.Seen("proto 17 port 9") != 1 {
+				t.Errorf("router %d: the capture saw %s", n+1, c.All())
+			}
+		}
+	})
+	step("the line is pulled and comes back", func(t *testing.T) {
+		o.more = "dead-peer = \"5s\"\nredial-lost = true\n"
+		o.configure()
+		o.seattle.Reload()
+		o.newYork.Reload()
+		o.mustPing(o.hostSeattle, host2)
+		pulled := time.Now()
+		o.internet.Run("ip", "link", "set", "to-157", "down")
+		for o.seattle.Line("DD_NewYork")[0] == "Connected" || o.newYork.Line("DD_Seattle")[0] == "Connected" {
+			if time.Since(pulled) > 30*time.Second {
+				t.Fatal("both ends think that the line is there")
+			}
+			o.ping(o.hostSeattle, host2, time.Second) // it is not idle
+			o.ping(o.hostNewYork, host1, time.Second)
+		}
+		t.Logf("noticed after %v", time.Since(pulled))
+		o.internet.Run("ip", "link", "set", "to-157", "up")
+		began := time.Now()
+		for o.ping(o.hostSeattle, host2, 2*time.Second) != nil {
+			if time.Since(began) > 90*time.Second {
+				t.Fatal("no way back within 90 s")
+			}
+		}
+		t.Logf("back after %v", time.Since(began))
+		o.more = ""
+		o.configure()
+		o.seattle.Reload()
+		o.newYork.Reload()
+	})
 	step("the other router is killed and comes back", func(t *testing.T) {
 		o.newYork.Kill()
 		o.ping(o.hostSeattle, host2, 2*time.Second)
@@ -269,18 +346,6 @@ prefix = "172.16.3.0/24"
 		}
 		t.Logf("back after %v", time.Since(began))
 		o.await("Connected")
-	})
-	step("nothing was sent that only clients send", func(t *testing.T) {
-		for n, c := range captures {
-			for _, what := range []string{"proto 17 port 67", "proto 17 port 68", "proto 17 port 53", "proto 6 port 53", "proto 17 port 137", "proto 17 port 138"} {
-				if seen := c.Seen(what); seen > 0 {
-					t.Errorf("router %d: %d packets of %s", n+1, seen, what)
-				}
-			}
-			if n == 0 && c.Seen("proto 1") < 10 { // the other's device went with it
-				t.Errorf("router %d: the capture saw %s", n+1, c.All())
-			}
-		}
 	})
 	step("a remote-access client of the same server stays a client", func(t *testing.T) {
 		NeedLinuxClient(t)

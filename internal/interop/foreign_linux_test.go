@@ -56,7 +56,7 @@ password = 'h8#dW@93z~[Fc6$Q'
 `, cert, key))
 	b.Start()
 	g := StartGuest(t, outside, 0)
-	g.Must(10*time.Second, "ip addr add 172.16.2.1/24 dev lo") // its kernel has no other device to spare
+	g.Must(10*time.Second, "ip addr add 172.16.2.1/24 dev lo; ip addr add 172.16.8.1/24 dev lo") // its kernel has no other device to spare
 	call := Call{Server: "192.0.2.1:443", Host: "router1.test", CA: cert, Password: `h8#dW@93z~[Fc6$Q`, Auth: "mschap-v2"}
 	ping := func(to string) error {
 		out, err := host.Try("ping", "-n", "-c", "2", "-i", "0.3", "-W", "2", to)
@@ -99,7 +99,8 @@ password = 'h8#dW@93z~[Fc6$Q'
 	t.Run("a name that is no interface's", func(t *testing.T) {
 		b.Configure(fmt.Sprintf("certificate = %q\nkey = %q\npool = \"10.1.0.0/24\"\n", cert, key) +
 			"[[interface]]\nname = \"DD_NewYork\"\ndial-in-password = 'x'\n[[interface.route]]\nprefix = \"172.16.2.0/24\"\n" +
-			"[[client]]\nname = \"DD_New_York\"\npassword = 'h8#dW@93z~[Fc6$Q'\n")
+			"[[client]]\nname = \"DD_New_York\"\npassword = 'h8#dW@93z~[Fc6$Q'\n" +
+			"[[client]]\nname = \"OneWay\"\npassword = 'h8#dW@93z~[Fc6$Q'\nroutes = [\"172.16.8.0/24\"]\n")
 		b.Stop()
 		b.Start()
 		call := call
@@ -122,6 +123,50 @@ password = 'h8#dW@93z~[Fc6$Q'
 			t.Errorf("the client is %v", line)
 		}
 		b.Await(5*time.Second, `let it call as DD_NewYork, or name the interface DD_New_York`, 1)
+		s.Hangup()
+	})
+
+	// A router that only calls may have any name: its account has the routes.
+	t.Run("one way, with routes of the account", func(t *testing.T) {
+		call := call
+		call.User = "OneWay"
+		s := g.Dial(call)
+		if s.Refused != "" {
+			t.Fatalf("refused: %s", s.Refused)
+		}
+		if out, status := g.Run(20*time.Second, "ip route replace 172.16.1.0/24 dev ppp0; ping -n -c 2 -i 0.3 -W 2 -I 172.16.8.1 172.16.1.7"); status != 0 {
+			t.Errorf("from behind the caller: %s", out)
+		}
+		if err := ping("172.16.8.1"); err != nil {
+			t.Errorf("to behind the caller: %v", err)
+		}
+		s.Hangup()
+		for end := time.Now().Add(20 * time.Second); strings.Contains(ns.Run("ip", "route"), "172.16.8.0/24"); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the route stays when the caller has gone")
+			}
+		}
+	})
+
+	// The interface's account by its password, but of a domain that is not this router's.
+	t.Run(`EVIL\DD_NewYork`, func(t *testing.T) {
+		b.Configure(fmt.Sprintf("certificate = %q\nkey = %q\npool = \"10.1.0.0/24\"\ndomains = [\"EXAMPLE\"]\n", cert, key) +
+			"[[interface]]\nname = \"DD_NewYork\"\ndial-in-password = 'h8#dW@93z~[Fc6$Q'\n[[interface.route]]\nprefix = \"172.16.2.0/24\"\n")
+		b.Stop()
+		b.Start()
+		call := call
+		call.User = `EVIL\DD_NewYork`
+		s := g.Dial(call)
+		if s.Refused != "" {
+			t.Fatalf("refused: %s", s.Refused)
+		}
+		if line := b.Line("DD_NewYork"); line[0] != "Disconnected" {
+			t.Errorf("the interface is %v", line)
+		}
+		if line := b.Line(`client EVIL\DD_NewYork`); line[0] != "Connected" {
+			t.Errorf("the client is %v", line)
+		}
+		b.Await(5*time.Second, "list it there if its users may be this router", 1)
 		s.Hangup()
 	})
 }
