@@ -155,7 +155,8 @@ func (c *complaint) values() {
 }
 
 // overlaps checks routes against those of other interfaces. Two that overlap are a slip unless their metrics differ: then
-// one is meant to be the alternate of the other, or an exception. Default routes have exceptions always.
+// one is meant to be the alternate of the other, or an exception. Default routes, whole or in halves, have exceptions
+// always.
 func (c *complaint) overlaps(all *routeIndex, n int, add []*Interface) {
 	for k, r := range c.of.Routes {
 		if !r.Prefix.IsValid() {
@@ -166,7 +167,7 @@ func (c *complaint) overlaps(all *routeIndex, n int, add []*Interface) {
 			for _, o := range list {
 				q := o.Prefix.Masked()
 				switch {
-				case o.of == c.of, o.Metric != r.Metric, p != q && (p.Bits() == 0 || q.Bits() == 0), before(add, o.of, n):
+				case o.of == c.of, o.Metric != r.Metric, p != q && (p.Bits() <= 1 || q.Bits() <= 1), before(add, o.of, n):
 				default:
 					c.add("Routes", k, "%v overlaps with %v of interface %q: give them different metrics if both are meant", p, q, o.of.Name)
 				}

@@ -296,7 +296,7 @@ func TestAddTellsEverythingAndDoesNothing(t *testing.T) {
 			add: []*Interface{
 				iface("B", route("172.16.2.0/24", 0), route("10.1.0.0/16", 2), route("192.168.0.0/24", 0)),
 				iface("C", route("172.16.0.0/12", 0), route("192.168.0.0/24", 0), route("0.0.0.0/0", 0)),
-				iface("D", route("0.0.0.0/0", 0), route("2001:db8::/32", 0), route("2001:db8::/32", 1)),
+				iface("D", route("0.0.0.0/0", 0), route("128.0.0.0/1", 0), route("2001:db8::/32", 0), route("2001:db8::/32", 1)),
 			},
 			want: []field{
 				{"B", "Routes", `172.16.2.0/24 overlaps with 172.16.0.0/16 of interface "A"`},

@@ -363,6 +363,28 @@ func TestFamiliesAreThoseOfTheRoutes(t *testing.T) {
 	}
 }
 
+func TestDefaultRouteIsInHalves(t *testing.T) {
+	for routes, want := range map[string]string{
+		"": "0.0.0.0/1 128.0.0.0/1", "172.16.2.0/24": "0.0.0.0/1 128.0.0.0/1", "2001:db8:2::/48": "::/1 8000::/1",
+		"172.16.2.0/24 2001:db8:2::/48": "0.0.0.0/1 128.0.0.0/1 ::/1 8000::/1",
+	} {
+		var others []demanddial.Route
+		for p := range strings.FieldsSeq(routes) {
+			others = append(others, demanddial.Route{Prefix: netip.MustParsePrefix(p)})
+		}
+		var got []string
+		for _, r := range defaultRoute(others) {
+			got = append(got, r.Prefix.String())
+			if !r.Connected {
+				t.Errorf("%v dials", r.Prefix)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q", routes, got)
+		}
+	}
+}
+
 func TestAForeignDomainIsKept(t *testing.T) {
 	a := &accounts{domains: []string{"EXAMPLE", "example.com"}}
 	set := &demanddial.Set{Router: &tunnel.Router{Routes: new(tunnel.Table)}, Domains: a.domains}

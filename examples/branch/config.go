@@ -168,7 +168,7 @@ func readInterface(t *conf.Table) ifaceConfig {
 		w.Routes = append(w.Routes, readRoute(r))
 	}
 	if t.Bool("default-route", false) {
-		w.Routes = append(w.Routes, demanddial.Route{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Connected: true})
+		w.Routes = append(w.Routes, defaultRoute(w.Routes)...)
 	}
 
 	c.domains = t.Texts("domains")
@@ -211,6 +211,23 @@ func readRoute(t *conf.Table) (r demanddial.Route) {
 	r.Metric, r.Connected = t.Number("metric", 0, 1<<16), t.Bool("connected", false)
 	t.Rest()
 	return r
+}
+
+// defaultRoute is the way to everywhere, for the families of the other routes, or IPv4 if there are none. It is in halves: the
+// system has a default route already, by which the far router is reached, and that must stay.
+func defaultRoute(others []demanddial.Route) (list []demanddial.Route) {
+	four, six := families(others)
+	var halves []string
+	if four || !six {
+		halves = append(halves, "0.0.0.0/1", "128.0.0.0/1")
+	}
+	if six {
+		halves = append(halves, "::/1", "8000::/1")
+	}
+	for _, p := range halves {
+		list = append(list, demanddial.Route{Prefix: netip.MustParsePrefix(p), Connected: true})
+	}
+	return list
 }
 
 func (c *ifaceConfig) readLockOut(t *conf.Table) {

@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -75,7 +77,7 @@ func (s *system) sweep() {
 		}
 		for _, r := range routes {
 			process := r.Priority & (1<<24 - 1)
-			if r.Priority>>24 != metricMark || r.Dst == nil || !isHost(r.Dst) || process == os.Getpid() || syscall.Kill(process, 0) != syscall.ESRCH {
+			if r.Priority>>24 != metricMark || r.Dst == nil || !isHost(r.Dst) || process == os.Getpid() || lives(process) {
 				continue
 			}
 			if err := s.nl.RouteDel(&r); err == nil {
@@ -83,6 +85,19 @@ func (s *system) sweep() {
 			}
 		}
 	}
+}
+
+// lives reports whether a process has not ended. One that has, and whose parent has not asked how, is still there to kill.
+func lives(process int) bool {
+	if syscall.Kill(process, 0) == syscall.ESRCH {
+		return false
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+	if err != nil {
+		return true // there is no /proc, or not for us
+	}
+	_, state, _ := strings.Cut(string(b[bytes.LastIndexByte(b, ')')+1:]), " ") // the name in front may hold anything
+	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 func isHost(n *net.IPNet) bool {

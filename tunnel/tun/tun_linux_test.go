@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -275,6 +276,26 @@ func TestExclude(t *testing.T) {
 	}
 	if err := d.Exclude(four); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+func TestAProcessThatWaitsForItsParentIsGone(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+	if !lives(cmd.Process.Pid) || !lives(os.Getpid()) {
+		t.Error("a process that runs is gone")
+	}
+	cmd.Process.Kill()
+	for end := time.Now().Add(10 * time.Second); lives(cmd.Process.Pid); time.Sleep(time.Millisecond) { // nobody has waited for it
+		if time.Now().After(end) {
+			t.Fatal("it lives")
+		}
+	}
+	cmd.Wait()
+	if lives(cmd.Process.Pid) {
+		t.Error("it lives again")
 	}
 }
 
