@@ -160,7 +160,7 @@ func (e *engine) tellLink(c *call) {
 	x.Expect(prefixes)
 }
 
-// A setup is Up at work, on a goroutine of its own.
+// A setup is Exclude and Up at work, on a goroutine of their own.
 type setup struct {
 	call   *call
 	cancel context.CancelFunc
@@ -182,7 +182,8 @@ func (e *engine) settle(now time.Time) {
 		return
 	}
 	e.dropSetup()
-	if e.Up == nil {
+	outer, covered := e.outer(best)
+	if e.Up == nil && !covered {
 		e.putInUse(best, now)
 		return
 	}
@@ -191,7 +192,13 @@ func (e *engine) settle(now time.Time) {
 	e.setting = s
 	e.beside.Go(func() {
 		defer cancel()
-		err := e.Up(ctx, best.link)
+		var err error
+		if covered {
+			err = e.outside("the far side", outer)
+		}
+		if err == nil && e.Up != nil {
+			err = e.Up(ctx, best.link)
+		}
 		e.later(func() { e.wasSetUp(s, err) })
 	})
 }
@@ -215,7 +222,7 @@ func (e *engine) wasSetUp(s *setup, err error) {
 		e.putInUse(s.call, now)
 		return
 	}
-	e.log.Warn("host could not be configured", "err", err)
+	e.log.Warn("call is hung up: the host could not be prepared for it", "err", err)
 	e.hangUpCall(s.call, err)
 	e.note(err, s.call.to)
 	switch {

@@ -117,30 +117,54 @@ func (e *engine) dialOne(ctx context.Context, to string) (tunnel.Link, error) {
 // keepOutside sees to it that the way to a destination does not lead through the tunnel that goes there. What Set.Add finds
 // in addresses is found here in names, whose addresses may be others each time.
 func (e *engine) keepOutside(ctx context.Context, to string) error {
-	var addrs []netip.Addr
 	if a, ok := literal(to); ok {
-		addrs = []netip.Addr{a}
-	} else if e.Lookup != nil && to != "" {
-		var err error
-		if addrs, err = e.Lookup(ctx, hostOf(to)); err != nil {
-			return fmt.Errorf("demanddial: look %s up: %w", to, err)
+		if e.Exclude != nil {
+			return e.outside(to, a)
 		}
+		return nil // Set.Add has looked
+	}
+	if e.Lookup == nil || to == "" {
+		return nil
+	}
+	addrs, err := e.Lookup(ctx, hostOf(to))
+	if err != nil {
+		return fmt.Errorf("demanddial: look %s up: %w", to, err)
 	}
 	for _, a := range addrs {
-		a = a.Unmap()
-		if e.Exclude != nil {
-			if err := e.Exclude(a); err != nil {
-				return fmt.Errorf("demanddial: keep %v outside the tunnel: %w", a, err)
-			}
-			continue
-		}
-		for _, r := range e.Routes {
-			if r.Prefix.Contains(a) {
-				return fmt.Errorf("demanddial: %s is %v, which the route %v of interface %s itself covers: the tunnel would go through itself; set Exclude", to, a, r.Prefix, e.Name)
-			}
+		if err := e.outside(to, a.Unmap()); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// outside keeps an address outside the tunnel, or says that Routes lead into it.
+func (i *Interface) outside(who string, a netip.Addr) error {
+	if i.Exclude != nil {
+		if err := i.Exclude(a); err != nil {
+			return fmt.Errorf("demanddial: keep %v outside the tunnel: %w", a, err)
+		}
+		return nil
+	}
+	for _, r := range i.Routes {
+		if r.Prefix.Contains(a) {
+			return fmt.Errorf("demanddial: %s is %v, which the route %v of interface %s itself covers: the tunnel would go through itself; set Exclude", who, a, r.Prefix, i.Name)
+		}
+	}
+	return nil
+}
+
+// outer returns the outer address of a call that Routes cover, unless it was looked at before it was dialled.
+func (i *Interface) outer(c *call) (a netip.Addr, covered bool) {
+	if _, lit := literal(c.to); c.dialled && (lit || i.Lookup != nil) || i.Exclude == nil && i.wired.table == nil {
+		return a, false // or nobody has said that Table is the system's, by which the call goes as well
+	}
+	x, ok := c.link.(interface{ Outer() netip.Addr })
+	if !ok {
+		return a, false
+	}
+	a = x.Outer().Unmap().WithZone("")
+	return a, slices.ContainsFunc(i.Routes, func(r Route) bool { return r.Prefix.Contains(a) })
 }
 
 // hostOf returns a destination without its port.

@@ -70,6 +70,7 @@ type near struct {
 	silence time.Duration // -1: not told
 	closes  int
 	peer    []netip.Addr
+	outer   netip.Addr
 }
 
 func (n *near) ID() string { return n.id }
@@ -79,6 +80,8 @@ func (n *near) Expect(p []netip.Prefix) {
 	defer n.mu.Unlock()
 	n.expect = p
 }
+
+func (n *near) Outer() netip.Addr { return n.outer }
 
 func (n *near) SetSilence(d time.Duration) {
 	n.mu.Lock()

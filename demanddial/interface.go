@@ -44,9 +44,10 @@ type Interface struct {
 	// Up is called with each link before its packets flow: configure the host. nil does nothing.
 	Up func(ctx context.Context, l tunnel.Link) error
 
-	// Exclude is called with each address of a destination before that is dialled, and keeps it outside the tunnel:
-	// tun.Device.Exclude, or a func that knows that it is outside already. Without, a destination that Routes cover is
-	// refused: an address by Set.Add, a name at each dial.
+	// Exclude is called with each address of a destination before that is dialled, and with the outer address of a far side
+	// that calls if Routes cover it, and keeps them outside the tunnel: tun.Device.Exclude, or a func that knows that they
+	// are outside already. Without, a Set refuses what Routes cover: an address when it is added, a name at each dial, a
+	// call when it is there.
 	Exclude func(dst netip.Addr) error
 
 	// Lookup finds the addresses of a destination's name, for Exclude and to compare them with Routes; net.Resolver's

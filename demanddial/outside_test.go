@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dialway/dialway/tunnel"
 )
 
 // A resolver is a name service whose answers change.
@@ -97,6 +99,62 @@ func TestExcludeIsCalledForEachAddressOfAName(t *testing.T) {
 			t.Errorf("%v, %d dials", err, b.far.count())
 		}
 	})
+}
+
+// TestACallerIsKeptOutsideItsOwnTunnel: the routes that are there while connected hold the address from which the far side
+// calls, as a default route does.
+func TestACallerIsKeptOutsideItsOwnTunnel(t *testing.T) {
+	everywhere := Route{Prefix: netip.MustParsePrefix("0.0.0.0/1"), Connected: true}
+	caller := netip.MustParseAddr("57.60.234.17")
+	for name, c := range map[string]struct {
+		exclude func(netip.Addr) error
+		outer   netip.Addr
+		up      bool
+	}{
+		"excluded":         {func(netip.Addr) error { return nil }, caller, true},
+		"cannot be":        {func(netip.Addr) error { return errBusy }, caller, false},
+		"not asked for":    {nil, caller, false},
+		"not covered":      {nil, netip.MustParseAddr("157.60.234.17"), true},
+		"of no address":    {nil, netip.Addr{}, true},
+		"not to be failed": {func(netip.Addr) error { return errBusy }, netip.MustParseAddr("157.60.234.17"), true},
+	} {
+		for _, dialled := range []bool{false, true} { // by a name that nobody looks up
+			bubble(t, func(t *testing.T) {
+				s := newSite(t)
+				i := iface("A", route("172.16.2.0/24", 0), everywhere)
+				var excluded []netip.Addr
+				if c.exclude != nil {
+					i.Exclude = func(a netip.Addr) error {
+						if s.set.Router.Routes.Lookup(a) != nil {
+							t.Error("the route was there first")
+						}
+						excluded = append(excluded, a)
+						return c.exclude(a)
+					}
+				}
+				i.To, i.Attempts = []string{"vpn.example.com"}, 1
+				l, _ := newLink("")
+				l.outer = c.outer
+				i.Dial = func(context.Context, string) (tunnel.Link, error) { return l, nil }
+				if err := s.set.Add(i); err != nil {
+					t.Fatal(err)
+				}
+				s.start()
+				if dialled {
+					go i.Connect(t.Context())
+				} else {
+					go i.Answer(t.Context(), l)
+				}
+				sleep(time.Second)
+				if st := i.Status(); (st.State == Up) != c.up || l.closed() == c.up {
+					t.Errorf("%s, dialled %v: %v, %v", name, dialled, st.State, st.Err)
+				}
+				if c.exclude != nil && c.outer == caller && !slices.Equal(excluded, []netip.Addr{caller}) {
+					t.Errorf("%s, dialled %v: excluded %v", name, dialled, excluded)
+				}
+			})
+		}
+	}
 }
 
 func TestDeadPeerIsTheLinks(t *testing.T) {

@@ -194,6 +194,9 @@ func (c *Conn) PeerAddrs() (addrs []netip.Addr) {
 // ID returns Call.ID. Both ends of an SSTP session have the same: it is the nonce that the server made.
 func (c *Conn) ID() string { return c.call.ID }
 
+// Outer returns the far side's address outside the link, which carries it; invalid where the transport has none.
+func (c *Conn) Outer() netip.Addr { return c.call.Remote.Addr() }
+
 // DNS returns the name servers the far side named.
 func (c *Conn) DNS() []netip.Addr {
 	if i := c.info.Load(); i != nil {

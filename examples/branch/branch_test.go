@@ -157,6 +157,7 @@ address = "192.0.2.1"
 	}
 	for text, want := range map[string]string{"x = [": ":1:", "[[interface]]\nname = 1\nname = 2": ":3:",
 		"pool = \"10.1.0.0/16\"\n[[interface]]\nname = \"A\"\ndial-in-password = \"x\"\n[[interface.route]]\nprefix = \"10.1.2.0/24\"": `:5: interface "A": 10.1.2.0/24 is of this router's own pool, 10.1.0.0/16`,
+		"[[interface]]\nname = \"A\"\ndial-in-password = \"x\"\ndefault-route = true":                                                  ":4: default-route: it would lead to the far router itself, too: it needs exclude = true",
 		"pool = \"10.1.0.0/16\"\n[[client]]\nname = \"a\"\npassword = \"x\"\naddress = \"10.1.0.1\"":                                   `:5: address: this router has 10.1.0.1 already`,
 	} {
 		if _, err := readConfig(write(t, text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -167,14 +167,17 @@ func readInterface(t *conf.Table) ifaceConfig {
 	for _, r := range t.Tables("route") {
 		w.Routes = append(w.Routes, readRoute(r))
 	}
+	c.exclude = t.Bool("exclude", false)
 	if t.Bool("default-route", false) {
 		w.Routes = append(w.Routes, defaultRoute(w.Routes)...)
+		if !c.exclude {
+			t.Bad("default-route", "it would lead to the far router itself, too: it needs exclude = true")
+		}
 	}
 
 	c.domains = t.Texts("domains")
 	c.persistent, c.disabled = t.Bool("persistent", false), t.Bool("disabled", false)
 	c.keepOrder, c.redialLost = t.Bool("keep-order", false), t.Bool("redial-lost", false)
-	c.exclude = t.Bool("exclude", false)
 	c.idle, c.answeredIdle = t.Duration("idle", "never"), t.Duration("answered-idle", "")
 	c.timeout, c.backoff = t.Duration("timeout", ""), t.Duration("backoff", "")
 	c.readLockOut(t)

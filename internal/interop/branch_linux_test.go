@@ -22,7 +22,7 @@ type offices struct {
 	keySeattle, keyNewYork      string
 	passwordSeattle, passwordNY string
 	six                         bool   // IPv6 is routed, too
-	more                        string // of both interfaces
+	more, moreSeattle           string // of both interfaces, and of one
 }
 
 const (
@@ -94,7 +94,7 @@ name = "alice"
 password = "secret"
 `
 	o.seattle.Configure(common + fmt.Sprintf("pool = \"10.1.0.0/24\"\ncertificate = %q\nkey = %q\n", o.certSeattle, o.keySeattle) +
-		fmt.Sprintf(iface, "DD_NewYork", router2, o.passwordNY, "DD_Seattle", o.passwordSeattle, fingerprint(o.t, o.certNewYork), o.more, "172.16.2.0/24") + route6("2001:db8:2::/64") + client + strings.Join(extra, "\n"))
+		fmt.Sprintf(iface, "DD_NewYork", router2, o.passwordNY, "DD_Seattle", o.passwordSeattle, fingerprint(o.t, o.certNewYork), o.more+o.moreSeattle, "172.16.2.0/24") + route6("2001:db8:2::/64") + client + strings.Join(extra, "\n"))
 	o.newYork.Configure(common + fmt.Sprintf("pool = \"10.2.0.0/24\"\ncertificate = %q\nkey = %q\n", o.certNewYork, o.keyNewYork) +
 		fmt.Sprintf(iface, "DD_Seattle", router1, `7%uQv45l?p!kWy9*`, "DD_NewYork", o.passwordNY, fingerprint(o.t, o.certSeattle), o.more, "172.16.1.0/24") + route6("2001:db8:1::/64"))
 }
@@ -303,6 +303,30 @@ prefix = "172.16.3.0/24"
 				t.Errorf("router %d: the capture saw %s", n+1, c.All())
 			}
 		}
+	})
+	step("everything goes through the tunnel while connected, but for the tunnel, whoever calls", func(t *testing.T) {
+		o.moreSeattle = "default-route = true\nexclude = true\n"
+		o.configure()
+		o.seattle.Reload()
+		if out := o.seattle.NS.Run("ip", "route", "get", "198.51.100.1"); !strings.Contains(out, "dev wan") {
+			t.Errorf("not connected: %s", out)
+		}
+		for from, to := range map[*netns.NS]string{o.hostSeattle: host2, o.hostNewYork: host1} {
+			o.mustPing(from, to)
+			o.await("Connected")
+			if out := o.seattle.NS.Run("ip", "route", "get", "198.51.100.1"); !strings.Contains(out, "dev ras0") {
+				t.Errorf("connected: %s", out)
+			}
+			if out := o.seattle.NS.Run("ip", "route", "get", router2); !strings.Contains(out, "dev wan") {
+				t.Errorf("the tunnel goes through itself: %s", out)
+			}
+			o.mustPing(from, to)
+			o.seattle.Ctl("disconnect", "DD_NewYork")
+			o.await("Disconnected")
+		}
+		o.moreSeattle = ""
+		o.configure()
+		o.seattle.Reload()
 	})
 	step("the line is pulled and comes back", func(t *testing.T) {
 		o.more = "dead-peer = \"5s\"\nredial-lost = true\n"
