@@ -182,6 +182,27 @@ func TestAnswerEndsWithItsContextAndWithServe(t *testing.T) {
 	})
 }
 
+func TestAnswerEndsWhileTheHostIsPrepared(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) {
+			i.Up = func(ctx context.Context, _ linkType) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		l, _ := newLink("")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.Answer(ctx, l) }()
+		b.want(Dialing, 0)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) || !l.closed() {
+			t.Errorf("%v, closed %v", err, l.closed())
+		}
+		b.want(Down, 0)
+	})
+}
+
 func TestAnswerWaitsForServe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBench(t, nil)

@@ -281,6 +281,21 @@ func TestDisconnectWhileDialling(t *testing.T) {
 		if _, n := b.counts(); n != 1 {
 			t.Errorf("%d answered by ICMP", n)
 		}
+		// The next demand has all its attempts.
+		b.far.delay = 0
+		b.far.set(busy)
+		b.write(2)
+		sleep(15 * time.Second)
+		b.want(Dialing, 0)
+		b.Disconnect()
+		b.want(Down, 0)
+		before := b.far.count()
+		b.write(3)
+		sleep(time.Minute)
+		b.want(Unreachable, DialFailed)
+		if n := b.far.count() - before; n != defaultTries {
+			t.Errorf("%d attempts after a Disconnect", n)
+		}
 	})
 }
 

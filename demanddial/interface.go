@@ -118,6 +118,7 @@ type wiring struct {
 	reject func(from tunnel.PacketWriter, bufs [][]byte, offset int)
 	logger *slog.Logger
 	ports  *ports
+	turn   *sync.Mutex // to put routes into table
 }
 
 // A live is the link in use, published for Write. It is not changed.

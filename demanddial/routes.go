@@ -25,6 +25,12 @@ func (e *engine) put(have *bool, want, connected bool) {
 		return
 	}
 	*have = want
+	if e.wired.turn != nil {
+		// One interface after the other: hundreds of them that take turns with the table's lock, route by route, as they do
+		// when they start, spend their time in waiting.
+		e.wired.turn.Lock()
+		defer e.wired.turn.Unlock()
+	}
 	for _, r := range e.Routes {
 		if r.Connected != connected {
 			continue

@@ -29,6 +29,7 @@ type Set struct {
 
 	Logger *slog.Logger // nil is silent
 
+	turn     sync.Mutex // of interfaces with Router's table
 	updating sync.Mutex // one Update at a time: it waits for what it removes without mu
 
 	mu      sync.Mutex
@@ -130,7 +131,7 @@ func (s *Set) wire(i *Interface) {
 	if s.ports == nil && s.Ports > 0 {
 		s.ports = &ports{limit: s.Ports}
 	}
-	i.wired = wiring{table: s.Router.Routes, reject: s.Router.Reject, logger: s.Logger, ports: s.ports}
+	i.wired = wiring{table: s.Router.Routes, reject: s.Router.Reject, logger: s.Logger, ports: s.ports, turn: &s.turn}
 	i.suspends.Store(s.paused || s.NoDemandDial)
 }
 

@@ -92,7 +92,7 @@ func (f *facts) state(r Reason) State {
 	switch {
 	case f.up:
 		return Up
-	case f.dialing && (r == 0 || f.byHand && r&^(OutOfHours|DialFailed|NoResources) == 0):
+	case f.dialing && (r == 0 || f.byHand):
 		return Dialing
 	case r != 0:
 		return Unreachable
