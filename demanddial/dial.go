@@ -159,7 +159,7 @@ func (i *Interface) outer(c *call) (a netip.Addr, covered bool) {
 	if _, lit := literal(c.to); c.dialled && (lit || i.Lookup != nil) || i.Exclude == nil && i.wired.table == nil {
 		return a, false // or nobody has said that Table is the system's, by which the call goes as well
 	}
-	x, ok := c.link.(interface{ Outer() netip.Addr })
+	x, ok := tunnel.As[interface{ Outer() netip.Addr }](c.link)
 	if !ok {
 		return a, false
 	}
