@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dialway/dialway/tunnel"
 )
 
 func TestFirstPacketDialsAndIsDelivered(t *testing.T) {
@@ -398,6 +400,51 @@ func TestLostLinkIsRedialledIfAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hungUp is a link whose far side said goodbye.
+type hungUp struct{ *near }
+
+func (h hungUp) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (int, error)) error {
+	h.near.Serve(ctx, to)
+	return saidGoodbye{net.ErrClosed}
+}
+
+type saidGoodbye struct{ error }
+
+func (saidGoodbye) Lost() bool { return false }
+
+func TestOnlyWhatWasDialledAndBrokeIsRedialled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) {
+			i.RedialLost = true
+			dial := i.Dial
+			i.Dial = func(ctx context.Context, to string) (tunnel.Link, error) {
+				l, err := dial(ctx, to)
+				if err != nil {
+					return nil, err
+				}
+				return hungUp{l.(*near)}, nil
+			}
+		})
+		b.write(1)
+		sleep(2 * time.Minute)
+		b.far.last().Close()
+		sleep(time.Hour)
+		b.want(Down, 0)
+		if n := b.far.count(); n != 1 {
+			t.Errorf("hung up by the far side: %d dials", n)
+		}
+		_, e, done := b.answered(t) // that line is the far side's to mend
+		sleep(2 * time.Minute)
+		e.Close()
+		<-done
+		sleep(time.Hour)
+		b.want(Down, 0)
+		if n := b.far.count(); n != 1 {
+			t.Errorf("answered, and broken: %d dials", n)
+		}
+	})
 }
 
 func TestServeEndsWithItsContextAndLeavesNothing(t *testing.T) {
