@@ -30,7 +30,8 @@ func (c *config) newClient6(h *host, link *ppp.Conn) *client6 {
 	return x
 }
 
-// configure gives the device its addresses, and with -default-route the routes of IPv6 as long as there is a router.
+// configure gives the device its addresses, and with -default-route and -accept-routes the routes of IPv6 as long as they
+// are told.
 func (x *client6) configure(ctx context.Context, now ipv6conf.Config) {
 	log := x.config.log
 	if err := x.host.dev.Configure(ctx, &x.Client); err != nil {
@@ -39,6 +40,11 @@ func (x *client6) configure(ctx context.Context, now ipv6conf.Config) {
 	var want []netip.Prefix
 	if x.config.defaultRoute && now.Router.IsValid() && len(now.Addrs) > 0 {
 		want = halves(now.Addrs[0])
+	}
+	for _, p := range now.Routes {
+		if x.config.names.accept && len(now.Addrs) > 0 && acceptable(p, x.server) {
+			want = append(want, p)
+		}
 	}
 	x.route(want)
 	log.Info("IPv6", "addrs", now.Addrs, "delegated", now.Delegated, "dns", now.DNS, "search", now.Search, "told routes", now.Routes, "routes", want)

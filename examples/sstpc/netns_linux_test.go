@@ -47,7 +47,11 @@ func serveOne(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	rt := &tunnel.Router{Routes: new(tunnel.Table), Local: new(tunnel.Table), Uplink: ns}
-	six := &ipv6conf.Server{Routes: rt.Routes}
+	six := &ipv6conf.Server{Routes: rt.Routes, Session: func(l tunnel.Link) ipv6conf.Session {
+		s := ipv6conf.FromLink(l)
+		s.Routes = []netip.Prefix{netip.MustParsePrefix("2001:db8:88::/48"), netip.MustParsePrefix("::/0")}
+		return s
+	}}
 	rt.Local.Insert(netip.MustParsePrefix("ff02::2/128"), six, 0)
 	rt.Local.Insert(netip.MustParsePrefix("ff02::1:2/128"), six, 0)
 	go rt.Serve(ctx, ns)
@@ -125,7 +129,7 @@ func TestAddressesAndRoutesComeAndGo(t *testing.T) {
 	_, fingerprint, _ := strings.Cut(server.text(), "=")
 	fingerprint, _, _ = strings.Cut(fingerprint, ".")
 	before := here.Run("ip", "route") + here.Run("ip", "-6", "route")
-	args := []string{"-server", "198.18.0.1", "-user", "alice", "-password", "secret", "-fingerprint", fingerprint, "-tun", "vpn7", "-route", "192.0.2.0/24", "-delegate", "60"}
+	args := []string{"-server", "198.18.0.1", "-user", "alice", "-password", "secret", "-fingerprint", fingerprint, "-tun", "vpn7", "-route", "192.0.2.0/24", "-delegate", "60", "-accept-routes"}
 
 	for name, end := range map[string]func(p *process) (code int){
 		"SIGTERM":         func(p *process) int { p.Process.Signal(syscall.SIGTERM); return 0 },
@@ -146,7 +150,7 @@ func TestAddressesAndRoutesComeAndGo(t *testing.T) {
 		}
 		p.wait(t, "delegated=[2001:db8:f0") // the addresses come first
 		routes = here.Run("ip", "-6", "route")
-		for _, want := range []string{"::/1 dev vpn7", "8000::/1 dev vpn7"} {
+		for _, want := range []string{"::/1 dev vpn7", "8000::/1 dev vpn7", "2001:db8:88::/48 dev vpn7"} {
 			if !strings.Contains(routes, want) {
 				t.Errorf("%s: no route %q in\n%s", name, want, routes)
 			}

@@ -35,7 +35,7 @@ func (n *names) flags(fs *flag.FlagSet) {
 	fs.StringVar(&n.keyFile, "tsig-file", "", "`FILE` with the key that signs DNS updates, as tsig-keygen writes it; none means not to sign them")
 	fs.BoolVar(&n.take, "take-name", false, "with -register, take the name from another host that has it")
 	fs.StringVar(&n.workgroup, "workgroup", "WORKGROUP", "`NAME` of the workgroup to register with WINS servers")
-	fs.BoolVar(&n.accept, "accept-routes", false, "ask DHCPInform, and route to the tunnel what it says; but not everything, and not what would cut off the server")
+	fs.BoolVar(&n.accept, "accept-routes", false, "ask DHCPInform, and route to the tunnel what it says, and router advertisements of IPv6 do; but not everything, and not what would cut off the server")
 }
 
 func (n *names) check(p *cli.Problems) {
