@@ -51,14 +51,13 @@ type eapConfig struct {
 
 // A home is a home server, as data: two that are equal are the same. The names of files stand with what is in them.
 type home struct {
-	addr, acct     string
-	Secret         radius.Secret // exported, or printing the struct would tell it
-	weight         int
-	unsigned, tls  bool
-	ca, cert       string // PEM
-	Key            radius.Secret
-	serverName     string
-	trustsUserName bool
+	addr, acct    string
+	Secret        radius.Secret // exported, or printing the struct would tell it
+	weight        int
+	unsigned, tls bool
+	ca, cert      string // PEM
+	Key           radius.Secret
+	serverName    string
 }
 
 // A realm is where its users are known.
