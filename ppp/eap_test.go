@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -472,4 +473,86 @@ func TestHeldControlIsBounded(t *testing.T) {
 			t.Errorf("packet %d", i)
 		}
 	}
+}
+
+// A Success that is lost is told by the network protocols behind it, whether the method waits for it or is content already.
+func TestLostEAPSuccess(t *testing.T) {
+	for _, content := range []bool{false, true} {
+		bubble(t, fmt.Sprint("content ", content), func(t *testing.T) {
+			server, client := configs(EAP)
+			server.Auth = []AuthProtocol{EAP}
+			server.Addr, server.Pool = serverAddr, &onePool{addr: clientAddr}
+			if content {
+				method := client.EAP
+				client.EAP = func(ctx context.Context, request []byte, x Exchange) ([]byte, error) {
+					// It answers the last Request, and does not wait for what is said of it.
+					return method(ctx, request, func(ctx context.Context, packet []byte) ([]byte, error) {
+						if packet != nil && packet[4] != eapIdentity {
+							ctx, cancel := context.WithCancel(ctx)
+							time.AfterFunc(time.Millisecond, cancel)
+							answer, err := x(ctx, packet)
+							if ctx.Err() != nil {
+								err = io.EOF
+							}
+							return answer, err
+						}
+						return x(ctx, packet)
+					})
+				}
+			}
+			a, b := newPipe()
+			lost := 0
+			b.drop = func(f []byte) bool {
+				if bytes.HasPrefix(f, []byte{0xff, 3, 0xc2, 0x27, eapSuccess}) && lost == 0 {
+					lost++
+					return true
+				}
+				return false
+			}
+			c, s := Client(a, Call{Tunnel: "test", Verified: true}, client), Server(b, Call{Tunnel: "test"}, server)
+			start := time.Now()
+			openBoth(t, c, s)
+			if d := time.Since(start); lost != 1 || d > 5*time.Second {
+				t.Errorf("%d lost, open after %v", lost, d)
+			}
+			c.Close()
+			s.Close()
+		})
+	}
+}
+
+// A network protocol in the middle of EAP is no Success to a method that is not through: no more than a Success is.
+func TestNetworkRequestInTheMiddleOfEAP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := configs(EAP)
+		server.Auth = []AuthProtocol{EAP}
+		server.Addr, server.Pool = serverAddr, &onePool{addr: clientAddr}
+		a, b := newPipe()
+		var early atomic.Int32
+		client.EAP = func(ctx context.Context, request []byte, x Exchange) ([]byte, error) {
+			return tokenPeer(ctx, request, func(ctx context.Context, packet []byte) ([]byte, error) {
+				answer, err := x(ctx, packet)
+				for early.Load() == 0 && err == io.EOF {
+					early.Add(1)
+					answer, err = x(ctx, nil) // as the methods of package eap do
+				}
+				return answer, err
+			})
+		}
+		b.drop = func(f []byte) bool {
+			if bytes.HasPrefix(f, []byte{0xff, 3, 0xc2, 0x27, eapRequest}) && f[8] != eapIdentity && early.Load() == 0 {
+				b.peer.mu.Lock()
+				b.peer.queue = append(b.peer.queue, []byte{0xff, 3, 0x80, 0x21, codeConfigureRequest, 1, 0, 10, 3, 6, 10, 8, 0, 9})
+				b.peer.mu.Unlock()
+			}
+			return false
+		}
+		c, s := Client(a, Call{Tunnel: "test", Verified: true}, client), Server(b, Call{Tunnel: "test"}, server)
+		openBoth(t, c, s)
+		if i := c.Info(); early.Load() != 1 || i.Peer != serverAddr {
+			t.Errorf("%d early ends, %+v", early.Load(), i)
+		}
+		c.Close()
+		s.Close()
+	})
 }

@@ -69,6 +69,20 @@ func (c *Conn) holdControl(proto uint16, pkt []byte) bool {
 	return true
 }
 
+// impliedSuccess takes a network protocol's Configure-Request for the EAP Success that must have been in front of it: that
+// is not acknowledged, and may be lost (RFC 3748 section 4.2). It counts for as much: nothing where the method is not
+// through.
+func (c *Conn) impliedSuccess(now time.Time, proto uint16, pkt []byte) {
+	p, ok := c.auth.prover.(*eapProver)
+	if !ok || c.phase != phaseAuthenticate || proto != protoIPCP && proto != protoIPV6CP || len(pkt) < packetHeaderLen || pkt[0] != codeConfigureRequest {
+		return
+	}
+	if !p.success && mayTakeResult(p.response != nil, true) {
+		p.ended(true)
+		c.authStep(now)
+	}
+}
+
 // takeHeld receives what was kept: authentication is through, and the network protocols are open.
 func (c *Conn) takeHeld(now time.Time) {
 	p, ok := c.auth.prover.(*eapProver)

@@ -66,6 +66,9 @@ func (c *Conn) control(now time.Time, proto uint16, pkt []byte) {
 	}
 	// Before authentication is through, too (section 3.5).
 	if c.phase < phaseNetwork {
+		c.impliedSuccess(now, proto, pkt)
+	}
+	if c.phase < phaseNetwork {
 		if !c.holdControl(proto, pkt) {
 			c.drop()
 		}
