@@ -143,8 +143,8 @@ func link(t *testing.T, m method, touch func(server bool, n int, pkt []byte) int
 	return packets, err
 }
 
-// Each EAP packet of either end lost once, and doubled: the link opens all the same. Only a Success that is lost is
-// lost for good (RFC 3748 section 4.2: it is not repeated): the client gives up in time.
+// Each EAP packet of either end lost once, and doubled: the link opens all the same. A Success is not repeated (RFC 3748
+// section 4.2): where it is lost, what the network protocols send behind it says the same, at once.
 func TestLostAndDoubledPackets(t *testing.T) {
 	for _, m := range methods() {
 		t.Run(m.name, func(t *testing.T) {
@@ -170,12 +170,10 @@ func TestLostAndDoubledPackets(t *testing.T) {
 							})
 							what := fmt.Sprintf("packet %d of the server (%v), %d times", n, server, times)
 							switch {
-							case success && times == 0:
-								if err[0] == nil || time.Since(start) > 6*time.Minute {
-									t.Errorf("%s: %v after %v", what, err, time.Since(start))
-								}
 							case err[0] != nil || err[1] != nil:
 								t.Errorf("%s: %v", what, err)
+							case success && time.Since(start) > time.Second:
+								t.Errorf("%s: open after %v", what, time.Since(start))
 							}
 						})
 					}
