@@ -45,7 +45,13 @@ func (p *LeasePool) offered(l *lease, m message, from netip.AddrPort, now time.T
 	if l.state != leaseSelecting || l.tries == 0 || !ok {
 		return
 	}
-	if !mayLease(p.byAddr[g.addr], l) {
+	switch other := p.byAddr[g.addr]; {
+	case mayLease(other, l):
+	case !other.holds():
+		// dnsmasq chooses by the hardware address, which is the same of all, and keeps apart only what is leased.
+		p.postpone(l)
+		return
+	default:
 		p.log().Warn("lease: a server offers one address to two client identifiers", "addr", g.addr, "server", g.server)
 		p.counts.Strange++
 		return

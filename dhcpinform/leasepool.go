@@ -104,6 +104,7 @@ type LeasePool struct {
 	due     leases
 	queue   []*lease // those whose first message has yet to be sent
 	asking  int      // of those that are active
+	single  bool     // the servers do not keep apart what they offer at once
 	byXID   map[uint32]*lease
 	byAddr  map[netip.Addr]*lease // of those that hold an address, or ask for it
 	byUser  map[string]*lease

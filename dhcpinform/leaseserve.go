@@ -152,7 +152,11 @@ func addrPortOf(a net.Addr) netip.AddrPort {
 func (p *LeasePool) turn(ctx context.Context, pc net.PacketConn, probe func(*lease, uint32, netip.Addr)) time.Duration {
 	now := time.Now()
 	p.mu.Lock()
-	for len(p.queue) > 0 && p.asking < maxAsking {
+	window := maxAsking
+	if p.single {
+		window = 1
+	}
+	for len(p.queue) > 0 && p.asking < window {
 		l := p.queue[0]
 		p.queue = p.queue[1:]
 		if l.state == leaseSelecting || l.state == leaseRebooting {
@@ -317,6 +321,17 @@ func (p *LeasePool) restart(l *lease, now, at time.Time) {
 	l.addr, l.server, l.to = netip.Addr{}, netip.Addr{}, netip.AddrPort{}
 	p.begin(l, leaseSelecting, now)
 	p.due.schedule(l, at)
+	if at.After(now) {
+		p.calm(l) // others need not wait for it
+	}
+}
+
+// postpone asks for l when nothing else is being asked for.
+func (p *LeasePool) postpone(l *lease) {
+	p.unlist(l)
+	l.state = leaseSelecting
+	p.queue = append(p.queue, l)
+	p.single = true
 }
 
 // giveUp returns a lease.
@@ -356,6 +371,13 @@ func (p *LeasePool) bound(l *lease) {
 	}
 }
 
+// How fast leases are returned: 400 a second, but no longer than five seconds.
+const (
+	byeBurst = 16
+	byePause = 40 * time.Millisecond
+	byeTime  = 5 * time.Second
+)
+
 // bye returns all leases.
 func (p *LeasePool) bye(pc net.PacketConn) {
 	now := time.Now()
@@ -376,7 +398,10 @@ func (p *LeasePool) bye(pc net.PacketConn) {
 	out := p.out
 	p.out = nil
 	p.mu.Unlock()
-	for _, m := range out {
+	for i, m := range out {
+		if i%byeBurst == byeBurst-1 { // nobody says that a RELEASE has come: more than fit a server's buffer would be lost
+			time.Sleep(min(byePause, byeTime*byeBurst/time.Duration(len(out))))
+		}
 		if _, err := pc.WriteTo(m.b, net.UDPAddrFromAddrPort(m.to)); err != nil {
 			p.log().Warn("lease: not returned", "to", m.to, "err", err)
 		}
