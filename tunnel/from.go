@@ -84,6 +84,9 @@ var allRouters = netip.AddrFrom16([16]byte{0xff, 2, 15: 2}) // on the link: RFC 
 
 // onLink returns the Receiver of what the far side's link-local address says.
 func (f *from) onLink(h header) PacketWriter {
+	if !h.src.Is6() || !h.src.IsLinkLocalUnicast() {
+		return nil // most of what is refused, and it shall cost nothing
+	}
 	dst := h.dst
 	if !isHeardOnLink(h.src, dst, addrsOf(f.via)) {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dialway/dialway/examples/internal/cli"
 	"github.com/dialway/dialway/sstp"
+	"github.com/dialway/dialway/tunnel/ipv6conf"
 	"github.com/dialway/dialway/tunnel/netstack"
 )
 
@@ -99,6 +100,11 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 		up()
 		i := link.Info()
 		c.log.Info("connected", "server", i.Call.Remote, "by", i.Auth, "addrs", link.Addrs(), "dns", link.DNS(), "mtu", link.MTU())
-		return ns.Serve(ctx, link)
+		six := &ipv6conf.Client{Link: link}
+		six.Changed = func(ctx context.Context, now ipv6conf.Config) { // the stack has what the server tells of IPv6
+			err := ns.Configure(ctx, six)
+			c.log.Info("IPv6", "addrs", now.Addrs, "dns", now.DNS, "err", err)
+		}
+		return ns.Serve(ctx, six)
 	})
 }
