@@ -27,8 +27,8 @@ import (
 type Proxy struct {
 	// Realms are the ways by realm, without regard to ASCII case: of "user@realm", else of "REALM\user". A key "*.example.com"
 	// is for every realm below example.com, "*" for those that are not listed, "" for names without a realm; where there is no
-	// "*", "" is for both. Accounting-On and -Off, which have no User-Name, go to "". What finds no Realm, or one without a
-	// Client, stays here.
+	// "*", "" is for both. What finds no Realm, or one without a Client, stays here. Accounting-On and -Off, which are about an
+	// access server, go to all of them.
 	Realms map[string]*Realm
 
 	// Edit is the attribute filter: it may change requests before they are sent, and replies before they are given back, with
@@ -74,6 +74,9 @@ func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Pa
 		return nil, nil
 	}
 	p.once.Do(p.start)
+	if concernsAll(q) {
+		return p.everywhere(ctx, from, q)
+	}
 	key, user := p.route(q.text(UserName))
 	realm := p.Realms[key]
 	if realm == nil || realm.Client == nil {
@@ -86,6 +89,11 @@ func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Pa
 		}
 		return nil, ErrDrop
 	}
+	return p.pass(ctx, q, realm, key, user)
+}
+
+// pass asks a realm's home servers.
+func (p *Proxy) pass(ctx context.Context, q *Packet, realm *Realm, key, user string) (*Packet, error) {
 	r := q.clone()
 	p.prepare(r, realm, key, user)
 	if q.Code == AccountingRequest && realm.Spool != nil {
@@ -107,6 +115,53 @@ func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Pa
 		p.Edit(reply, key)
 	}
 	return reply, nil
+}
+
+// concernsAll reports whether a request is Accounting-On or -Off, which ends sessions of everybody (RFC 2866 section 5.1).
+func concernsAll(q *Packet) bool {
+	status, _ := q.uint32(AcctStatusType)
+	return q.Code == AccountingRequest && (status == statusOn || status == statusOff)
+}
+
+// everywhere passes a request on to all home servers' realms. It is answered when each has answered, by the Server if a
+// realm stays here.
+func (p *Proxy) everywhere(ctx context.Context, from netip.AddrPort, q *Packet) (*Packet, error) {
+	if err := p.loops(q); err != nil {
+		p.log().Error("radius: request not passed on", "from", from, "err", err)
+		return nil, ErrDrop
+	}
+	type way struct {
+		client *Client
+		spool  *Accounting
+	}
+	asked := make(map[way]bool)
+	stays := false
+	var mu sync.Mutex
+	var errs []error
+	var wg sync.WaitGroup
+	for key, realm := range p.Realms {
+		if realm == nil || realm.Client == nil {
+			stays = true
+			continue
+		}
+		if w := (way{realm.Client, realm.Spool}); !asked[w] {
+			asked[w] = true
+			wg.Go(func() {
+				_, err := p.pass(ctx, q, realm, key, "")
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			})
+		}
+	}
+	wg.Wait()
+	switch err := errors.Join(errs...); {
+	case err != nil:
+		return nil, err
+	case stays || len(asked) == 0:
+		return nil, nil
+	}
+	return &Packet{Code: AccountingResponse}, nil
 }
 
 // prepare makes of a request what the home server is to see.

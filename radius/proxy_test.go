@@ -544,3 +544,43 @@ func TestProxyOnABadNetwork(t *testing.T) {
 		})
 	}
 }
+
+// Accounting-On and -Off are about everybody's sessions.
+func TestProxyPassesOnAndOffToAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh()
+		var asked [2]atomic.Int32
+		var here atomic.Int32
+		realms := make(map[string]*Realm)
+		for i, addr := range []string{"10.0.0.5:1813", "10.0.0.6:1813"} {
+			home(t, m, addr, &Server{Account: func(ctx context.Context, r *Record) error {
+				asked[i].Add(1)
+				return nil
+			}})
+			c := &Client{Dial: m.dial("10.0.0.7"), NAS: "proxy", Targets: []Target{{Addr: addr[:8], Secret: homeSecret}}}
+			defer c.Close()
+			realms[addr], realms["twice."+addr] = &Realm{Client: c}, &Realm{Client: c}
+		}
+		p := &Proxy{Realms: realms}
+		if reply, err := p.Handle(t.Context(), netip.AddrPort{}, record(statusOn, "x")); err != nil || reply.Code != AccountingResponse {
+			t.Errorf("%v, %v", reply, err)
+		}
+		realms["local"] = &Realm{}
+		n := newNAS(t, m, "10.0.0.1:2000", "10.0.0.8:1813")
+		serve(t, &Server{Clients: anybody.Find, Handler: (&Proxy{Realms: realms}).Handle, Account: func(context.Context, *Record) error {
+			here.Add(1)
+			return nil
+		}}, m.listen("10.0.0.8:1813"))
+		if list := n.send(n.request(AccountingRequest, 1, false, func(p *Packet) { p.attrs = record(statusOff, "x").attrs })); len(list) != 1 {
+			t.Errorf("%v", list)
+		}
+		if a, b := asked[0].Load(), asked[1].Load(); a != 2 || b != 2 || here.Load() != 1 {
+			t.Errorf("asked %d, %d and here %d", a, b, here.Load())
+		}
+		realms["10.0.0.5:1813"].Client.Targets[0].Secret = "wrong"
+		realms["10.0.0.5:1813"].Client.Close()
+		if reply, err := p.Handle(t.Context(), netip.AddrPort{}, record(statusOn, "x")); !errors.Is(err, ErrNoAnswer) {
+			t.Errorf("one does not answer: %v, %v", reply, err)
+		}
+	})
+}

@@ -130,7 +130,8 @@ func (s *Server) leave() {
 func (s *Server) connection(raw net.Conn, config *tls.Config, from netip.AddrPort) {
 	defer s.leave()
 	conn := tls.Server(raw, config)
-	e := &stream{conn: conn}
+	e := &stream{conn: conn, ended: make(chan struct{})}
+	defer close(e.ended)
 	defer e.Close()
 	if s.serving(e) != nil {
 		s.proved(from.Addr())
@@ -146,14 +147,17 @@ func (s *Server) connection(raw net.Conn, config *tls.Config, from netip.AddrPor
 		return
 	}
 	state := conn.ConnectionState()
-	name := certificateName(&state)
-	s.log().Info("radius: RadSec client connected", "from", from, "certificate", name)
+	names := certificateNames(&state)
+	s.mu.Lock()
+	e.state = &state
+	s.mu.Unlock()
+	s.log().Info("radius: RadSec client connected", "from", from, "certificate", names)
 	err = s.requests(e, from, context.WithValue(s.ctx, stateKey{}, &state))
 	if s.isClosing() {
 		<-s.drained // answers under way need it
 		return
 	}
-	s.log().Info("radius: RadSec client left", "from", from, "certificate", name, "err", err)
+	s.log().Info("radius: RadSec client left", "from", from, "certificate", names, "err", err)
 }
 
 // requests takes what comes over a connection until it ends.
@@ -163,6 +167,15 @@ func (s *Server) requests(e *stream, from netip.AddrPort, ctx context.Context) e
 		n, err := readPacket(e.conn, b, idleTime, s.isClosing)
 		if err != nil {
 			return err
+		}
+		if isDynamicReply(Code(b[0])) {
+			if err := e.reply(b[:n]); err != nil {
+				s.drop(from, err)
+				if !errors.As(err, new(lateError)) {
+					return err
+				}
+			}
+			continue
 		}
 		r := &request{server: s, ctx: ctx, way: e, sealed: true, from: from, secret: radsecSecret}
 		if err := r.take(b[:n]); err != nil {
@@ -182,8 +195,11 @@ func (e *listenEnd) Close() error { return e.l.Close() }
 
 // A stream is a connection of a RadSec client.
 type stream struct {
+	table  // of requests that the Server has sent
 	conn   *tls.Conn
 	writes sync.Mutex
+	ended  chan struct{}
+	state  *tls.ConnectionState // nil: it has not said who it is. Server.mu guards it
 }
 
 func (e *stream) interrupt() { e.conn.SetReadDeadline(time.Unix(1, 0)) }
@@ -206,16 +222,4 @@ type stateKey struct{}
 func ConnectionState(ctx context.Context) *tls.ConnectionState {
 	state, _ := ctx.Value(stateKey{}).(*tls.ConnectionState)
 	return state
-}
-
-// certificateName is what a client's certificate calls it.
-func certificateName(state *tls.ConnectionState) string {
-	if len(state.PeerCertificates) == 0 {
-		return ""
-	}
-	c := state.PeerCertificates[0]
-	if len(c.DNSNames) > 0 {
-		return c.DNSNames[0]
-	}
-	return c.Subject.CommonName
 }

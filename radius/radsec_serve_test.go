@@ -307,3 +307,70 @@ func TestDynamicOverRadSec(t *testing.T) {
 		})
 	}
 }
+
+// A server ends sessions at a RadSec client that has asked it.
+func TestServerSendsToRadSecClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSealedRig(t, &Server{Authenticator: passwords})
+		r.client.Dynamic = &Dynamic{Sessions: new(ppp.Sessions)}
+		p := &Packet{Code: DisconnectRequest}
+		p.addText(UserName, "alice")
+		if _, err := r.server.Send(t.Context(), "nas.test", p); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("not connected: %v", err)
+		}
+		login(t, r.client)
+		synctest.Wait()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				reply, err := r.server.Send(t.Context(), "nas.test", p)
+				if err != nil {
+					t.Error(err)
+				} else if n, _ := reply.uint32(ErrorCause); reply.Code != DisconnectNAK || n != uint32(nakNoSession) {
+					t.Errorf("%v, Error-Cause %d", reply.Code, n)
+				}
+			})
+			wg.Go(func() { login(t, r.client) })
+		}
+		wg.Wait()
+		if _, err := r.server.Send(t.Context(), "other.test", p); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("another: %v", err)
+		}
+		if _, err := r.server.Send(t.Context(), "nas.test", &Packet{Code: AccessRequest}); err == nil {
+			t.Error("an Access-Request is sent")
+		}
+
+		// One that does not answer, and one that leaves.
+		deaf := tls.Client(func() net.Conn { c, _ := r.l.Dial(t.Context(), "tcp", ""); return c }(), r.ca.client(t, "deaf.test"))
+		if err := deaf.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		if _, err := r.server.Send(t.Context(), "deaf.test", p); !errors.Is(err, ErrNoAnswer) || time.Since(start) != mostTime {
+			t.Errorf("deaf: %v after %v", err, time.Since(start))
+		}
+		time.AfterFunc(time.Second, func() { deaf.NetConn().Close() })
+		if _, err := r.server.Send(t.Context(), "deaf.test", p); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("left: %v", err)
+		}
+		// A forged reply ends the connection of who sends it.
+		forger := r.raw()
+		forger.Write(sealedRequest(t, AccessRequest, 1, true, pap))
+		receives(t, forger, time.Second)
+		r.client.Close()
+		synctest.Wait()
+		go func() {
+			q, err := receives(t, forger, time.Second)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b, _ := encode(&Packet{Code: DisconnectACK}, q.Identifier, q.Authenticator, "another secret", true)
+			forger.Write(b)
+		}()
+		if reply, err := r.server.Send(t.Context(), "nas.test", p); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("forged: %v, %v", reply, err)
+		}
+	})
+}

@@ -20,10 +20,15 @@ type socket struct {
 
 	stopped chan struct{} // closed when its reader has ended
 
-	mu      sync.Mutex
-	over    bool
+	table
 	why     error // that it is over
 	sendErr error // of TLS
+}
+
+// A table is who waits for a reply on a socket or connection, by identifier.
+type table struct {
+	mu      sync.Mutex
+	over    bool // nobody may begin to wait
 	next    byte
 	busy    int
 	waiters [256]*waiter
@@ -39,7 +44,7 @@ type waiter struct {
 }
 
 // reserve gives w the identifier that was free longest (RFC 5080 section 2.2.2).
-func (k *socket) reserve(w *waiter) bool {
+func (k *table) reserve(w *waiter) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.over || k.busy == len(k.waiters) {
@@ -56,17 +61,27 @@ func (k *socket) reserve(w *waiter) bool {
 }
 
 // expect begins to take replies for w, whose auth is set.
-func (k *socket) expect(w *waiter) {
+func (k *table) expect(w *waiter) {
 	k.mu.Lock()
 	w.sent = true
 	k.mu.Unlock()
 }
 
-func (k *socket) release(w *waiter) {
+func (k *table) release(w *waiter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waiters[w.id] = nil
 	k.busy--
+}
+
+// find returns who waits for the reply to a request that has been sent; nil: nobody.
+func (k *table) find(id byte) *waiter {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w := k.waiters[id]; w != nil && w.sent {
+		return w
+	}
+	return nil
 }
 
 // close closes the socket; who waits on it gets why.
@@ -123,12 +138,7 @@ func (k *socket) take(b []byte) error {
 	if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	w := k.waiters[p.Identifier]
-	if w != nil && !w.sent {
-		w = nil
-	}
-	k.mu.Unlock()
+	w := k.find(p.Identifier)
 	if w == nil {
 		return lateError{p.Code, p.Identifier}
 	}
