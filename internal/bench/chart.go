@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -54,15 +55,15 @@ func (r *result) draw(file string) error {
 			pings = append(pings, b)
 		}
 	}
-	canvas := vgsvg.New(22*vg.Centimeter, 8*vg.Centimeter)
-	tiles := draw.Tiles{Cols: 2, Rows: 1, PadX: vg.Centimeter, PadTop: 3, PadBottom: 3, PadLeft: 3, PadRight: 3}
+	canvas := vgsvg.New(26*vg.Centimeter, 9*vg.Centimeter)
+	tiles := draw.Tiles{Cols: 2, Rows: 1, PadX: vg.Centimeter, PadTop: 6, PadBottom: 6, PadLeft: 6, PadRight: 12}
 	area := draw.New(canvas)
 	for i, c := range []struct {
 		title, unit string
 		bars        []bar
 	}{
 		{"One TCP stream, two cores for everything", "Mbit/s", rates},
-		{fmt.Sprintf("Ping behind a bulk transfer, %s", narrow.Name), "p99, ms", pings},
+		{fmt.Sprintf("Ping beside a transfer, %s", narrow.Name), "ms, 99th percentile", pings},
 	} {
 		p, err := chart(c.title, c.unit, c.bars)
 		if err != nil {
@@ -95,15 +96,20 @@ func chart(title, unit string, bars []bar) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text, p.Y.Min = title, unit, 0
 	p.BackgroundColor = color.White
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, 4
 	if len(bars) == 0 {
 		return p, nil
 	}
 	const width = 22
 	var up, down plotter.Values
 	var names []string
-	for _, b := range bars {
+	var values plotter.XYLabels
+	for i, b := range bars {
 		up, down, names = append(up, b.up), append(down, b.down), append(names, b.name)
+		for j, v := range []float64{b.up, b.down} {
+			values.XYs = append(values.XYs, plotter.XY{X: float64(i) + (float64(j)-0.5)*0.4, Y: v})
+			values.Labels = append(values.Labels, number(v, 0))
+		}
 	}
 	for i, series := range []struct {
 		name   string
@@ -119,6 +125,16 @@ func chart(title, unit string, bars []bar) (*plot.Plot, error) {
 		p.Add(c)
 		p.Legend.Add(series.name, c)
 	}
+	labels, err := plotter.NewLabels(values)
+	if err != nil {
+		return nil, err
+	}
+	labels.Offset.Y = 2
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].XAlign, labels.TextStyle[i].Font.Size = text.XCenter, 8
+	}
+	p.Add(labels)
 	p.NominalX(names...)
+	p.X.Min, p.X.Max, p.Y.Max = -0.6, float64(len(names))-0.4, p.Y.Max*1.35
 	return p, nil
 }
