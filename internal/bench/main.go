@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/dialway/dialway/internal/bench/crowd"
 )
 
 const usage = `bench measures dialway beside other tunnels. It needs root, iperf3 and openvpn.
@@ -17,7 +20,10 @@ const usage = `bench measures dialway beside other tunnels. It needs root, iperf
 
 Each system runs between two network namespaces, joined by veth or by an emulated line. In each round every system is
 measured in turn: compare within a run, by the ratios, and not from one run to another. Both ends, the load and the system's
-own work share the processors.`
+own work share the processors.
+
+Scenarios of many sessions over loopback, without root, each by -only NAME: scale, storm, fair, stall, routes; and -soak 10m.
+With -short they take seconds and few sessions.`
 
 // control is the congestion control of every connection, inside and outside of tunnels, where a row does not say another.
 const control = "cubic"
@@ -31,6 +37,7 @@ type config struct {
 	seconds time.Duration
 	profile string
 	other   string
+	soak    time.Duration
 }
 
 func parse(args []string, stderr io.Writer) (*config, error) {
@@ -44,6 +51,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.IntVar(&c.rounds, "rounds", 0, "how often each is measured at full speed; 0 means 3, with -short 5")
 	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write CPU profiles of the sstp processes to (pprof)")
+	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
 	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -91,12 +99,35 @@ func main() {
 		fail(runRole(os.Args[2:]))
 		return
 	}
+	if len(os.Args) == 4 && os.Args[1] == crowd.RoleArg {
+		fail(crowd.Serve(os.Args[2], os.Args[3], os.Stdin, os.Stdout))
+		return
+	}
 	c, err := parse(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	fail(err)
+	if names := c.scenarios(); len(names) > 0 {
+		for _, name := range names {
+			fail(crowd.Run(name, crowd.Options{Short: c.short, Out: os.Stdout, Dir: c.out, Soak: c.soak}))
+		}
+		return
+	}
 	fail(measure(c))
+}
+
+// scenarios are the scenarios of many sessions that were asked for.
+func (c *config) scenarios() (names []string) {
+	if c.soak > 0 {
+		return []string{"soak"}
+	}
+	for _, word := range strings.Split(c.only, ",") {
+		if word != "soak" && slices.Contains(crowd.Names, word) {
+			names = append(names, word)
+		}
+	}
+	return names
 }
 
 func fail(err error) {

@@ -1,0 +1,93 @@
+package crowd
+
+import (
+	"fmt"
+	"time"
+)
+
+// scale measures, for more and more sessions, what the server pays for each: memory and goroutines of one that is fresh and
+// of one that has carried a burst, keepalives, and throughput by size of packet.
+func scale(r *run) error {
+	s, f, err := r.start()
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	defer f.close()
+	warm := 16
+	if _, err := f.grow(warm); err != nil { // what every process needs once
+		return err
+	}
+	base, err := s.settled(warm)
+	if err != nil {
+		return err
+	}
+	counts := pick(r, []int{1, 10, 100, 1000, 10000}, []int{1, 10, 100})
+	length := pick(r, time.Second, 300*time.Millisecond)
+	r.say("%8s %10s %10s %10s | up and down in Mbit/s, server CPU in s/GiB, by size of packet", "sessions", "opened/s", "KiB fresh", "goroutines")
+	for _, n := range counts {
+		took, err := f.grow(warm + n)
+		if err != nil {
+			return err
+		}
+		st, err := s.settled(warm + n)
+		if err != nil {
+			return err
+		}
+		fresh, per := float64(st.Resident-base.Resident)/kib/float64(n), float64(st.Goroutines-base.Goroutines)/float64(n)
+		line := fmt.Sprintf("%8d %10.0f %10.1f %10.2f |", n, float64(n)/took.Seconds(), fresh, per)
+		r.note(fresh, "KiB fresh, %d sessions", n)
+		r.note(per, "goroutines, %d sessions", n)
+		if n == counts[len(counts)-1] {
+			if err := r.keepalives(s, n); err != nil {
+				return err
+			}
+		}
+		active := f.members[warm:]
+		for _, size := range []int{64, 512, 1400, 4000} {
+			for _, up := range []bool{true, false} {
+				cpu := s.cpu()
+				bytes := sum(driveAll(f.ctx, active, length, way{up: up, size: size, count: 44}))
+				cpu = s.cpu() - cpu
+				line += fmt.Sprintf(" %5.0f", mbit(bytes, length))
+				if !up {
+					line += fmt.Sprintf(" (%d)", size)
+				}
+				r.note(mbit(bytes, length), "Mbit/s, %d sessions, %d bytes, up %v", n, size, up)
+				if bytes > 1<<24 {
+					line += fmt.Sprintf(" %.1f", cpu.Seconds()/(bytes/(1<<30)))
+				}
+			}
+		}
+		r.say("%s", line)
+		tidy()
+	}
+	time.Sleep(time.Second)
+	n := counts[len(counts)-1]
+	st, err := s.settled(warm + n)
+	if err != nil {
+		return err
+	}
+	burst := float64(st.Resident-base.Resident) / kib / float64(n)
+	r.say("after all that, idle: %.1f KiB for each of %d, %d goroutines more than sessions", burst, n, st.Goroutines-base.Goroutines-n)
+	r.note(burst, "KiB after a burst")
+	if per := float64(st.Goroutines-base.Goroutines) / float64(n); per > 1.02 {
+		return fmt.Errorf("%.2f goroutines for an idle session", per)
+	}
+	if r.Short && burst > 100 {
+		return fmt.Errorf("%.1f KiB for an idle session", burst)
+	}
+	return nil
+}
+
+// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute.
+func (r *run) keepalives(s *server, n int) error {
+	d := pick(r, time.Minute, time.Second)
+	tidy()
+	before := s.cpu()
+	time.Sleep(d)
+	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
+	r.say("%d idle sessions, keepalives each minute: %.2f %% of a processor", n, part)
+	r.note(part, "%% of a processor for keepalives of %d", n)
+	return nil
+}

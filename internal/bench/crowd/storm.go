@@ -1,0 +1,182 @@
+package crowd
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// storm measures how fast sessions are opened, beside bare TLS handshakes with the same certificate and without resumption
+// either, in turns; and what happens when a server with many sessions starts anew and all come back at once.
+func storm(r *run) error {
+	s, f, err := r.start()
+	if err != nil {
+		return err
+	}
+	defer func() { s.stop() }()
+	var ratios, bare, full []float64
+	length := pick(r, 2*time.Second, 500*time.Millisecond)
+	for range pick(r, 7, 3) {
+		b, err := rate(length, func(ctx context.Context) error { return f.shake(ctx) })
+		if err != nil {
+			return err
+		}
+		o, err := rate(length, func(ctx context.Context) error {
+			c, err := f.dialer.DialContext(ctx, f.addr)
+			if err == nil {
+				ended, cancel := context.WithCancel(context.Background())
+				cancel()
+				f.served.Go(func() { c.Serve(ended, func(b [][]byte, _ int) (int, error) { return len(b), nil }) })
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		ratios, bare, full = append(ratios, o/b), append(bare, b), append(full, o)
+	}
+	r.say("sessions opened and closed: %.0f a second; bare TLS handshakes: %.0f; ratio %.2f (medians)", median(full), median(bare), median(ratios))
+	r.note(median(ratios), "sessions per TLS handshake")
+	r.note(median(full), "sessions per second")
+
+	n := pick(r, 10000, 200)
+	if _, err := f.grow(n); err != nil {
+		return err
+	}
+	before, err := s.settled(n)
+	if err != nil {
+		return err
+	}
+	s.stop()
+	began := time.Now()
+	anew, err := startServer(r.dir, s)
+	if err != nil {
+		return err
+	}
+	s = anew
+	if err := r.comeBack(s, f, began, before); err != nil {
+		return err
+	}
+	f.close()
+	return nil
+}
+
+// The clients' way to dial again: an attempt has half a minute, and after one that failed they wait, twice as long each
+// time, somewhere between half of that and all.
+const (
+	attemptTime = 30 * time.Second
+	firstWait   = time.Second
+	lastWait    = 30 * time.Second
+)
+
+// comeBack has every client of a fleet dial again, from the moment it notices that its session is over.
+func (r *run) comeBack(s *server, f *fleet, began time.Time, before status) error {
+	n := len(f.members)
+	var back, failed, slow atomic.Int64
+	var mu sync.Mutex
+	var times []time.Duration
+	var wg sync.WaitGroup
+	for _, m := range f.members {
+		wg.Go(func() {
+			<-m.conn.Context().Done()
+			for wait := firstWait; ; wait = min(2*wait, lastWait) {
+				ctx, cancel := context.WithTimeout(f.ctx, attemptTime)
+				_, err := f.join(ctx)
+				if ctx.Err() != nil {
+					slow.Add(1)
+				}
+				cancel()
+				if err == nil {
+					break
+				}
+				failed.Add(1)
+				time.Sleep(wait/2 + rand.N(wait/2))
+			}
+			back.Add(1)
+			mu.Lock()
+			times = append(times, time.Since(began))
+			mu.Unlock()
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	limit := time.After(pick(r, 150*time.Second, 30*time.Second))
+	tick := time.NewTicker(pick(r, 5*time.Second, time.Second))
+	defer tick.Stop()
+	most := 0
+	r.say("%10s %10s %14s %10s", "s", "back", "server MiB", "refused")
+	for over := false; !over; {
+		select {
+		case <-done:
+			over = true
+		case <-tick.C:
+		case <-limit:
+			return fmt.Errorf("%d of %d are back", back.Load(), n)
+		}
+		st, err := s.status(false)
+		if err != nil {
+			return err
+		}
+		most = max(most, st.Resident)
+		r.say("%10.1f %10d %14d %10d", time.Since(began).Seconds(), back.Load(), st.Resident>>20, st.Refused)
+	}
+	r.say("all %d are back: half after %.1f s, nine tenths after %.1f s, the last after %.1f s; %d attempts failed, %d of them by time",
+		n, quantile(times, 0.5).Seconds(), quantile(times, 0.9).Seconds(), quantile(times, 1).Seconds(), failed.Load(), slow.Load())
+	r.say("server: %d MiB at most, %d MiB before", most>>20, before.Resident>>20)
+	r.note(quantile(times, 1).Seconds(), "s until %d are back", n)
+	r.note(float64(most>>20), "MiB at most")
+	if slow.Load() > 0 {
+		return fmt.Errorf("%d attempts took longer than %v", slow.Load(), attemptTime)
+	}
+	return nil
+}
+
+// shake does one TLS handshake with the server's other port.
+func (f *fleet) shake(ctx context.Context) error {
+	at := netip.MustParseAddrPort(f.addr)
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(at.Addr(), at.Port()+1).String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	t := tls.Client(c, &tls.Config{RootCAs: f.dialer.TLSConfig.RootCAs, ServerName: at.Addr().String()})
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+// rate is how often a second something is done, by all dialers.
+func rate(d time.Duration, do func(ctx context.Context) error) (float64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	errs := make(chan error, dialers)
+	began := time.Now()
+	for range dialers {
+		wg.Go(func() {
+			for time.Since(began) < d {
+				if err := do(ctx); err != nil {
+					errs <- err
+					return
+				}
+				n.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return 0, err
+	default:
+		return float64(n.Load()) / time.Since(began).Seconds(), nil
+	}
+}
