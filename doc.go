@@ -1,5 +1,6 @@
 // Package dialway is the root of a library that puts a complete SSTP VPN endpoint into another program: client and
-// server, with a PPP stack of its own in user space. It has no pppd, no kernel PPP and runs no other program.
+// server, with a PPP stack of its own in user space. It has no pppd, no kernel PPP and runs no other program,
+// but resolvconf if it is told to set the host's resolver.
 //
 // The packages:
 //

@@ -15,4 +15,7 @@ require (
 	golang.zx2c4.com/wintun v0.0.0-20230126152724-0fa3db229ce2 // indirect
 )
 
-require golang.org/x/crypto v0.58.0
+require (
+	github.com/godbus/dbus/v5 v5.2.4
+	golang.org/x/crypto v0.58.0
+)

@@ -14,6 +14,7 @@ import (
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/sstp"
 	"github.com/dialway/dialway/tunnel"
+	"github.com/dialway/dialway/tunnel/register/hostdns"
 	"github.com/dialway/dialway/tunnel/tun"
 )
 
@@ -24,8 +25,8 @@ const usage = `sstpc is an SSTP client. It needs root, or CAP_NET_ADMIN.
 It routes the server's own address in the tunnel and each -route; with -default-route everything, by two halves of
 the Internet, of the address families that the server gives. The route to the server stays as it is. When it ends, by
 SIGINT, SIGTERM or an error, addresses and routes are removed. While it is disconnected (-reconnect) nothing is routed
-through the tunnel. IPv6 addresses are made of the prefixes that the server advertises; what else it tells, name servers
-above all, is printed, not set.`
+through the tunnel. IPv6 addresses are made of the prefixes that the server advertises. Name servers are set with -set-dns,
+routes with -accept-routes; what else the server tells is printed, not set. With -register others find this host by its name.`
 
 func main() { cli.Main(run) }
 
@@ -85,7 +86,12 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	// Everything that a server may send comes from the tunnel, and everything that the system gives the device goes there;
 	// what it gives is the system's routes, which are kept in sys.
-	h := &host{dev: dev, rt: &tunnel.Router{Uplink: dev, Routes: new(tunnel.Table), Logger: c.log}, sys: dev.Routes(new(tunnel.Table))}
+	h := &host{resolver: &hostdns.Resolver{Device: dev.Name(), Logger: c.log}, dev: dev, rt: &tunnel.Router{Uplink: dev, Routes: new(tunnel.Table), Logger: c.log}, sys: dev.Routes(new(tunnel.Table))}
+	if c.names.setDNS {
+		if err := h.resolver.Recover(ctx); err != nil {
+			c.log.Warn("what a process has left that was killed", "err", err)
+		}
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	hosting, closeHost := context.WithCancel(context.WithoutCancel(ctx)) // outlives the session
 	done := make(chan struct{})
@@ -106,6 +112,8 @@ type host struct {
 	dev *tun.Device
 	rt  *tunnel.Router
 	sys tunnel.RouteTable
+
+	resolver *hostdns.Resolver
 }
 
 // session dials, sets addresses and routes, and moves packets until the session or ctx ends.

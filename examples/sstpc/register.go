@@ -21,9 +21,9 @@ import (
 
 // names has the flags of step 3: what is asked after the connection is up, and what is registered.
 type names struct {
-	register, accept, take bool
-	host, id               string
-	keyFile, workgroup     string
+	register, accept, take, setDNS bool
+	host, id                       string
+	keyFile, workgroup             string
 
 	key *register.Key
 }
@@ -35,6 +35,7 @@ func (n *names) flags(fs *flag.FlagSet) {
 	fs.StringVar(&n.keyFile, "tsig-file", "", "`FILE` with the key that signs DNS updates, as tsig-keygen writes it; none means not to sign them")
 	fs.BoolVar(&n.take, "take-name", false, "with -register, take the name from another host that has it")
 	fs.StringVar(&n.workgroup, "workgroup", "WORKGROUP", "`NAME` of the workgroup to register with WINS servers")
+	fs.BoolVar(&n.setDNS, "set-dns", false, "ask DHCPInform, and have names in the tunnel's domains asked of the tunnel's name servers: by systemd-resolved or resolvconf, while connected")
 	fs.BoolVar(&n.accept, "accept-routes", false, "ask DHCPInform, and route to the tunnel what it says, and router advertisements of IPv6 do; but not everything, and not what would cut off the server")
 }
 
@@ -59,7 +60,7 @@ func (n *names) check(p *cli.Problems) {
 
 // serve is rt.ServeLink, and step 3 while it runs. It leaves in good order: names go before the link does.
 func (c *config) serve(ctx context.Context, h *host, link *client6) error {
-	if !c.names.register && !c.names.accept {
+	if !c.names.register && !c.names.accept && !c.names.setDNS {
 		return h.rt.ServeLink(ctx, &link.Client)
 	}
 	client := &dhcpinform.Client{Link: &link.Client, Hostname: c.names.host, Timeout: time.Second, Logger: c.logIfVerbose()}
@@ -70,6 +71,9 @@ func (c *config) serve(ctx context.Context, h *host, link *client6) error {
 		if c.names.key != nil {
 			r.Signer = c.names.key
 		}
+	}
+	if c.names.setDNS {
+		r.Resolver = h.resolver
 	}
 	registering, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
@@ -116,12 +120,18 @@ type teller struct {
 	learnt bool
 	routes []netip.Prefix
 	said   map[string]string // by record
+
+	resolver string // why it is not set
 }
 
 func (t *teller) watch(s register.Status) {
 	if (s.Options != nil || s.Err != nil) && !t.learnt {
 		t.learnt = true
 		t.learn(s.Options, s.Err)
+	}
+	if s.Resolver != nil && t.resolver != s.Resolver.Error() {
+		t.resolver = s.Resolver.Error()
+		t.log.Warn("resolver not set", "why", s.Resolver)
 	}
 	if t.said == nil {
 		t.said = make(map[string]string)

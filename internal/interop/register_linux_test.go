@@ -52,18 +52,29 @@ func (r *remote) serve(args ...string) {
 	r.fingerprint, _, _ = strings.Cut(r.fingerprint, " ")
 }
 
-// dial starts sstpc and waits until it is connected.
-func (r *remote) dial(user string, args ...string) *Program {
+// client is the namespace of a user's machine.
+func (r *remote) client(user string) *netns.NS {
 	r.t.Helper()
-	n := int(user[0] - 'a')
 	ns := r.clients[user]
 	if ns == nil {
+		n := int(user[0] - 'a')
 		ns = netns.New(r.t)
 		r.clients[user] = ns
 		netns.Join(ns, "wan", fmt.Sprintf("198.18.%d.2/24", n), r.server, user, fmt.Sprintf("198.18.%d.1/24", n))
 	}
-	p := StartProgram(r.t, ns, "sstpc", append([]string{"-server", fmt.Sprintf("198.18.%d.1", n), "-user", user, "-password", "secret", "-fingerprint", r.fingerprint,
-		"-tun", "vpn", "-host-id", user, "-route", "192.0.2.0/24"}, args...)...)
+	return ns
+}
+
+// args are sstpc's there.
+func (r *remote) args(user string, more ...string) []string {
+	return append([]string{"-server", fmt.Sprintf("198.18.%d.1", int(user[0]-'a')), "-user", user, "-password", "secret", "-fingerprint", r.fingerprint,
+		"-tun", "vpn", "-route", "192.0.2.0/24"}, more...)
+}
+
+// dial starts sstpc and waits until it is connected.
+func (r *remote) dial(user string, args ...string) *Program {
+	r.t.Helper()
+	p := StartProgram(r.t, r.client(user), "sstpc", r.args(user, args...)...)
 	p.Await(20*time.Second, "msg=connected", 1)
 	return p
 }
@@ -135,7 +146,7 @@ func TestBIND(t *testing.T) {
 	}
 	const nothing = "|||"
 
-	p := r.dial("alice", "-register", "-hostname", "pc1", "-tsig-file", b.KeyFile)
+	p := r.dial("alice", "-register", "-host-id", "alice", "-hostname", "pc1", "-tsig-file", b.KeyFile)
 	v4 := addrIn(t, p)
 	connected := said(t, p, "msg=connected", 1)
 	within("A there", said(t, p, "msg=registered record=A name=pc1.vpn.test. addr="+v4, 1).Sub(connected))
@@ -148,7 +159,7 @@ func TestBIND(t *testing.T) {
 	b.AwaitLook(soon, all, "pc1.vpn.test", v4, v6)
 
 	t.Run("another host's name is not stolen", func(t *testing.T) {
-		thief := r.dial("bob", "-register", "-hostname", "pc1.vpn.test", "-tsig-file", b.KeyFile)
+		thief := r.dial("bob", "-register", "-host-id", "bob", "-hostname", "pc1.vpn.test", "-tsig-file", b.KeyFile)
 		thief.Await(soon, "pc1.vpn.test. belongs to another host, at ["+v4, 1)
 		if got := b.Look("pc1.vpn.test", v4, v6); got != all {
 			t.Errorf("DNS has %q, want %q", got, all)
@@ -160,10 +171,10 @@ func TestBIND(t *testing.T) {
 			t.Errorf("after the thief has left DNS has %q, want %q", got, all)
 		}
 		b.Update("zone vpn.test", "update add www.vpn.test 60 A 192.0.2.80")
-		thief = r.dial("bob", "-register", "-hostname", "www.vpn.test", "-tsig-file", b.KeyFile)
+		thief = r.dial("bob", "-register", "-host-id", "bob", "-hostname", "www.vpn.test", "-tsig-file", b.KeyFile)
 		thief.Await(soon, "www.vpn.test. belongs to another host, at [192.0.2.80]", 1)
 		thief.Stop()
-		thief = r.dial("bob", "-register", "-hostname", "www.vpn.test", "-tsig-file", b.KeyFile, "-take-name")
+		thief = r.dial("bob", "-register", "-host-id", "bob", "-hostname", "www.vpn.test", "-tsig-file", b.KeyFile, "-take-name")
 		thief.Await(soon, "msg=registered record=A name=www.vpn.test.", 1)
 		if got, want := b.Dig("www.vpn.test", "A"), addrIn(t, thief); got != want {
 			t.Errorf("DNS has %q, want %q", got, want)
@@ -181,7 +192,7 @@ func TestBIND(t *testing.T) {
 		t.Error("it was the server who removed the names")
 	}
 
-	p = r.dial("alice", "-register", "-hostname", "pc1", "-tsig-file", b.KeyFile)
+	p = r.dial("alice", "-register", "-host-id", "alice", "-hostname", "pc1", "-tsig-file", b.KeyFile)
 	v4 = addrIn(t, p)
 	p.Await(soon, "msg=registered record=PTR name=pc1.vpn.test. addr=fd00:8:0:", 1)
 	v6 = sixIn(t, p)
@@ -201,7 +212,7 @@ func TestBIND(t *testing.T) {
 		wrong := filepath.Join(r.dir, "wrong.key")
 		WriteKey(t, wrong, "another secret, of 32 bytes too!!")
 		updates := countUpdates(t, r.office)
-		p := r.dial("carol", "-register", "-hostname", "pc3.vpn.test", "-tsig-file", wrong)
+		p := r.dial("carol", "-register", "-host-id", "carol", "-hostname", "pc3.vpn.test", "-tsig-file", wrong)
 		p.Await(soon, "does not accept key ddns-key: BADSIG", 1)
 		time.Sleep(3 * time.Second) // of silence
 		if code := p.Stop(); code != 0 {
@@ -237,7 +248,7 @@ func TestWINS(t *testing.T) {
 	r := newRemote(t)
 	w := StartWINS(t, r.office, "lan", "192.0.2.53")
 	r.serve("-wins", w.Addr)
-	p := r.dial("alice", "-register", "-hostname", "laptop7", "-workgroup", "office")
+	p := r.dial("alice", "-register", "-host-id", "alice", "-hostname", "laptop7", "-workgroup", "office")
 	addr := addrIn(t, p)
 	for _, name := range []string{"LAPTOP7<00>", "LAPTOP7<20>", "OFFICE<00>"} {
 		p.Await(20*time.Second, fmt.Sprintf("msg=registered record=NetBIOS name=%s addr=%s", name, addr), 1)
@@ -250,7 +261,7 @@ func TestWINS(t *testing.T) {
 
 	t.Run("another host's name is not stolen", func(t *testing.T) {
 		// nmbd makes it wait, asks the owner, who is there, and refuses.
-		thief := r.dial("bob", "-register", "-hostname", "laptop7", "-workgroup", "office")
+		thief := r.dial("bob", "-register", "-host-id", "bob", "-hostname", "laptop7", "-workgroup", "office")
 		thief.Await(30*time.Second, "LAPTOP7<00> belongs to another host", 1)
 		if got := w.Lookup("LAPTOP7"); got != addr {
 			t.Errorf("nmblookup finds %q, want %s", got, addr)

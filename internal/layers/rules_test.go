@@ -21,12 +21,13 @@ type rule struct {
 var rules = map[string]rule{
 	".": {},
 
-	"tunnel":            {own: []string{"internal/..."}, third: []string{"github.com/gaissmai/bart"}},
-	"tunnel/tun":        {own: []string{"tunnel", "internal/..."}, third: []string{"golang.org/x/sys", "golang.zx2c4.com/wireguard", "github.com/vishvananda/netlink"}},
-	"tunnel/netstack":   {own: []string{"tunnel", "internal/..."}, third: []string{"gvisor.dev/gvisor", "golang.org/x/net/dns/dnsmessage"}},
-	"tunnel/ipv6conf":   {own: []string{"tunnel", "internal/..."}},
-	"tunnel/register":   {own: []string{"tunnel", "dhcpinform", "internal/..."}, third: []string{"golang.org/x/net"}},
-	"tunnel/tunneltest": {own: []string{"tunnel"}},
+	"tunnel":                  {own: []string{"internal/..."}, third: []string{"github.com/gaissmai/bart"}},
+	"tunnel/tun":              {own: []string{"tunnel", "internal/..."}, third: []string{"golang.org/x/sys", "golang.zx2c4.com/wireguard", "github.com/vishvananda/netlink"}},
+	"tunnel/netstack":         {own: []string{"tunnel", "internal/..."}, third: []string{"gvisor.dev/gvisor", "golang.org/x/net/dns/dnsmessage"}},
+	"tunnel/ipv6conf":         {own: []string{"tunnel", "internal/..."}},
+	"tunnel/register":         {own: []string{"tunnel", "dhcpinform", "internal/..."}, third: []string{"golang.org/x/net"}},
+	"tunnel/register/hostdns": {third: []string{"github.com/godbus/dbus"}},
+	"tunnel/tunneltest":       {own: []string{"tunnel"}},
 
 	"ppp":        {own: []string{"internal/..."}, third: []string{"golang.org/x/crypto"}},
 	"ppp/eap":    {own: []string{"ppp", "internal/..."}, third: []string{"golang.org/x/crypto"}},
