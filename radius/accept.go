@@ -8,10 +8,11 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// accept makes an Access-Accept of a Grant.
+// accept makes an Access-Accept of a Grant: what Client.grant reads is what is written here, so that a Grant arrives at an
+// access server of this package as the Authenticator gave it. It is an error if it cannot.
 func (s *Server) accept(req *ppp.AuthRequest, g *ppp.Grant) (*Packet, error) {
 	p := &Packet{Code: AccessAccept}
-	p.addText(UserName, g.User)
+	p.addText(UserName, g.User) // the proven one, which accounting is to have: RFC 2865 section 5.1
 	if g.Callback == "" {
 		p.addUint32(ServiceType, serviceFramed)
 	} else {
@@ -28,6 +29,7 @@ func (s *Server) accept(req *ppp.AuthRequest, g *ppp.Grant) (*Packet, error) {
 	addNetwork(p, g)
 	addLimits(p, g)
 	if req.Protocol == ppp.MSCHAPv2 {
+		// The far side verifies it: without, it takes the server for one that does not know the password.
 		v := mschap.AppendProof([]byte{req.Identifier}, g.Proof)
 		p.AddVendor(Microsoft, msCHAP2Success, v)
 	}
@@ -38,6 +40,7 @@ func (s *Server) accept(req *ppp.AuthRequest, g *ppp.Grant) (*Packet, error) {
 		p.addVendorUint32(Microsoft, 7, 1)
 		p.addVendorUint32(Microsoft, 8, 6)
 	}
+	// Last, so that it may replace anything of the above, and add what stands for filters.
 	if s.Accept != nil {
 		s.Accept(p, g)
 	}
@@ -48,6 +51,8 @@ func (s *Server) accept(req *ppp.AuthRequest, g *ppp.Grant) (*Packet, error) {
 	return p, nil
 }
 
+// addNetwork adds addresses and routes. Each prefix goes by the attribute that says what it is for: a route behind the far
+// side (RFC 2865 section 5.22), its own address (RFC 6911), the link's prefix (RFC 3162), one that it may give on (RFC 4818).
 func addNetwork(p *Packet, g *ppp.Grant) {
 	if a := g.Addr.Unmap(); a.Is4() {
 		p.Add(FramedIPAddress, a.AsSlice())
@@ -57,7 +62,7 @@ func addNetwork(p *Packet, g *ppp.Grant) {
 		switch {
 		case !x.IsValid():
 		case x.Addr().Is4():
-			p.addText(FramedRoute, x.Masked().String()+" 0.0.0.0 1")
+			p.addText(FramedRoute, x.Masked().String()+" 0.0.0.0 1") // by way of the user
 		case x.Bits() == 128:
 			p.Add(FramedIPv6Address, x.Addr().AsSlice())
 		case x.Bits() == 64:
@@ -66,6 +71,7 @@ func addNetwork(p *Packet, g *ppp.Grant) {
 			p.Add(DelegatedIPv6Prefix, appendIPv6Prefix(nil, x))
 		}
 	}
+	// Microsoft's attributes have room for two of each; further ones would not be asked for by IPCP either.
 	dns, nbns := byte(msPrimaryDNS), byte(msPrimaryNBNS)
 	for _, a := range g.DNS {
 		switch a = a.Unmap(); {
@@ -84,6 +90,7 @@ func addNetwork(p *Packet, g *ppp.Grant) {
 	}
 }
 
+// addLimits adds times, in whole seconds: rounded up, since zero would mean no limit at all.
 func addLimits(p *Packet, g *ppp.Grant) {
 	for _, x := range [...]struct {
 		attr Attr

@@ -10,7 +10,8 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// access answers an Access-Request.
+// access answers an Access-Request. One whose credentials make no sense is refused and not dropped: whoever sent it knows the
+// secret, and silence would only have it send the same again.
 func (s *Server) access(r *request) (*Packet, error) {
 	if eap, ok := r.packet.concat(EAPMessage); ok {
 		return s.converse(r, eap)
@@ -21,13 +22,15 @@ func (s *Server) access(r *request) (*Packet, error) {
 		return &Packet{Code: AccessReject}, nil
 	}
 	g, err := s.Authenticator.Authenticate(r.ctx, req)
+	// What an Authenticator says because it was cut off is no verdict.
 	if s.ctx.Err() != nil {
 		return nil, ErrDrop
 	}
 	return s.verdict(req, g, err), nil
 }
 
-// verdict makes Access-Accept or Access-Reject of what an Authenticator said.
+// verdict makes Access-Accept or Access-Reject of what an Authenticator said. An error that is no *ppp.AuthError, as of a
+// database that is away, refuses, too, and says nothing of itself to the far side.
 func (s *Server) verdict(req *ppp.AuthRequest, g *ppp.Grant, err error) *Packet {
 	if g != nil && err == nil {
 		p, refused := s.accept(req, g)
@@ -52,7 +55,8 @@ func (s *Server) verdict(req *ppp.AuthRequest, g *ppp.Grant, err error) *Packet 
 	return p
 }
 
-// newAuthRequest is the question in an Access-Request without EAP.
+// newAuthRequest is the question in an Access-Request without EAP. Of several credentials the first in this order counts; RFC
+// 2865 section 4.1 forbids that there are several.
 func newAuthRequest(p *Packet, from netip.AddrPort) (*ppp.AuthRequest, error) {
 	req := &ppp.AuthRequest{Call: newCall(p, from), User: p.text(UserName), Client: clientTexts(p), Attempt: 1}
 	if v, ok := p.Get(UserPassword); ok {

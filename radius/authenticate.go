@@ -8,7 +8,7 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// mostRounds is more than any EAP method takes.
+// mostRounds ends a server that never comes to an end: it is more than any EAP method takes.
 const mostRounds = 100
 
 // Authenticate asks; every round of EAP goes through req.Exchange, and to the server that began the conversation. A
@@ -80,7 +80,8 @@ func (c *Client) round(ctx context.Context, req *ppp.AuthRequest, base, challeng
 	return p, nil
 }
 
-// rejected is what an Access-Reject means.
+// rejected is what an Access-Reject means: what the far side is told, and of MS-CHAPv2 the code, whether it may try again, and
+// with which challenge.
 func rejected(req *ppp.AuthRequest, p *Packet) error {
 	e := &ppp.AuthError{Code: ppp.CodeFailed, Message: replyMessage(p)}
 	if req.Protocol != ppp.MSCHAPv2 {

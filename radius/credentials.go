@@ -22,9 +22,11 @@ func addCredentials(p *Packet, req *ppp.AuthRequest) error {
 	case ppp.PAP:
 		p.Add(UserPassword, []byte(req.Password))
 	case ppp.CHAP:
+		// Always as an attribute: the Request Authenticator, which could carry it, is random here (RFC 2865 section 5.3).
 		p.Add(CHAPPassword, append([]byte{req.Identifier}, req.Response...))
 		p.Add(CHAPChallenge, req.Challenge)
 	case ppp.MSCHAPv2:
+		// RFC 2548 section 2.3.2: identifier and flags first, where PPP has the flags last and the identifier in its header.
 		p.AddVendor(Microsoft, msCHAPChallenge, req.Challenge)
 		if len(req.Change) > 0 {
 			return addChange(p, req)
@@ -36,6 +38,7 @@ func addCredentials(p *Packet, req *ppp.AuthRequest) error {
 		v := append(make([]byte, 0, msResponseAttr), req.Identifier, r[48])
 		p.AddVendor(Microsoft, msCHAP2Response, append(v, r[:48]...))
 	case ppp.EAP:
+		// As it came, in order: RFC 3579 section 3.1.
 		p.addLong(EAPMessage, req.EAP)
 	default:
 		return fmt.Errorf("radius: a server cannot be asked without credentials (%v)", req.Protocol)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// exchange asks one server after the other, or only one, until one answers.
+// exchange asks one server after the other, or only one, until one answers. Where there is another to ask, a server has two
+// transmissions; the last has all that RFC 5080 allows.
 func (c *Client) exchange(ctx context.Context, p *Packet, only *server) (*Packet, *server, error) {
 	list := []*server{only}
 	if only == nil {
@@ -56,6 +57,7 @@ func (c *Client) order(all []*server) []*server {
 			dead = append(dead, s)
 		}
 	}
+	// By weight, without putting back: the first gets its share of the load, and the rest is the order of failing over.
 	for i := range list {
 		n := mrand.IntN(total)
 		for j := i; ; j++ {
@@ -87,7 +89,8 @@ func (c *Client) wrapState(p *Packet, s *server) error {
 	return nil
 }
 
-// unwrapState returns p as the server is to see it, and the server; nil: any.
+// unwrapState returns p as the server is to see it, and the server; nil: any. The index in a State is all that is kept of a
+// conversation: a Client that was started again, or another of the same Targets, goes on with it.
 func (c *Client) unwrapState(p *Packet) (*server, *Packet, error) {
 	v, ok := p.Get(State)
 	list := c.servers(p.Code == AccountingRequest)

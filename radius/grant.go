@@ -50,6 +50,7 @@ func (c *Client) grant(req *ppp.AuthRequest, p *Packet, s *server) (*ppp.Grant, 
 	if err := c.readFilters(g, p); err != nil {
 		return nil, err
 	}
+	// Every one, unread and in order: accounting gives them back (RFC 2865 section 5.25).
 	for a, v := range p.All() {
 		if a == Class {
 			g.Class = append(g.Class, append([]byte(nil), v...))
@@ -96,6 +97,7 @@ func readProof(g *ppp.Grant, p *Packet, protocol ppp.AuthProtocol) error {
 			g.Message = message
 		}
 	}
+	// EAP methods without keys exist, but the crypto binding of SSTP needs some, and zeros anybody has.
 	if protocol == ppp.MSCHAPv2 || protocol == ppp.EAP {
 		if len(g.SendKey) == 0 {
 			missing = append(missing, "MS-MPPE-Send-Key")
@@ -110,7 +112,7 @@ func readProof(g *ppp.Grant, p *Packet, protocol ppp.AuthProtocol) error {
 	return nil
 }
 
-// readLimits takes time-outs and the like.
+// readLimits takes time-outs and the like. Zero is no limit, here as in a Grant.
 func readLimits(g *ppp.Grant, p *Packet) {
 	seconds := func(a Attr) time.Duration {
 		n, _ := p.uint32(a)

@@ -164,7 +164,7 @@ func chained(b []byte, secret Secret, auth [16]byte, decrypt bool) []byte {
 	return b
 }
 
-// chain encrypts or decrypts blocks of 16 bytes in place: each is XORed with MD5 of the secret and the encrypted block
+// chain is RFC 2865 section 5.2's stream cipher, which all others here are made of. It encrypts or decrypts blocks of 16 bytes in place: each is XORed with MD5 of the secret and the encrypted block
 // before it, the first with MD5 of the secret and iv.
 func chain(b []byte, secret Secret, iv []byte, decrypt bool) {
 	var prev [16]byte
@@ -201,7 +201,8 @@ func hidePassword(password []byte, auth [16]byte, secret Secret) ([]byte, error)
 	return b, nil
 }
 
-// revealPassword is the inverse. Padding is cut: a password has no zeros at its end.
+// revealPassword is the inverse. With another secret it is noise, which nothing tells from a password: that is why an
+// Access-Request needs a Message-Authenticator. Padding is cut: a password has no zeros at its end.
 func revealPassword(hidden []byte, auth [16]byte, secret Secret) ([]byte, error) {
 	if len(hidden) == 0 || len(hidden) > maxPassword || len(hidden)%16 != 0 {
 		return nil, fmt.Errorf("radius: a User-Password of %d bytes", len(hidden))
@@ -228,7 +229,7 @@ func hideKey(key []byte, salt uint16, auth [16]byte, secret Secret) ([]byte, err
 	return b, nil
 }
 
-// revealKey is the inverse.
+// revealKey is the inverse. A length that does not fit is how another secret shows.
 func revealKey(hidden []byte, auth [16]byte, secret Secret) ([]byte, error) {
 	if len(hidden) < 18 || (len(hidden)-2)%16 != 0 || hidden[0]&0x80 == 0 {
 		return nil, fmt.Errorf("radius: a key of %d bytes, or with a wrong salt", len(hidden))

@@ -100,7 +100,7 @@ func addRAS(p *Packet, call *ppp.Call, client string, access bool) {
 	}
 }
 
-// terminated is a text of at most 33 bytes, with the zero at its end.
+// terminated is how [MS-RNAS] 2.2.1.1 has names: it is a text of at most 33 bytes, with the zero at its end.
 func terminated(s string) []byte { return append([]byte(s[:min(len(s), 32)]), 0) }
 
 func printable(s string) bool {

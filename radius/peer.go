@@ -202,6 +202,7 @@ func (s *server) count(f func(*TargetStats)) {
 	s.mu.Unlock()
 }
 
+// snapshot is what Stats tells.
 func (s *server) snapshot() TargetStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,6 +286,7 @@ func (s *server) forget(k *socket) {
 	}
 }
 
+// close ends exchanges and readers, and waits for both; the next request begins anew.
 func (s *server) close() {
 	s.mu.Lock()
 	if probing := s.probing; probing != nil {

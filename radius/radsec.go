@@ -47,7 +47,7 @@ func (s *server) secret() Secret {
 	return s.target.Secret
 }
 
-// patience is how long a UDP request that is sent so often waits in all.
+// patience makes fail-over the same by TLS as by UDP: it is how long a UDP request that is sent so often waits in all.
 func patience(sends int, wait time.Duration) (all time.Duration) {
 	for range sends {
 		all += wait

@@ -56,13 +56,15 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 	if !mayServeTLS(c.ClientAuth == tls.RequireAndVerifyClientCert, c.ClientCAs != nil, looked) {
 		return nil, errors.New("radius: ServeTLS without TLSConfig.ClientCAs: any certificate in the world would do")
 	}
+	// It could return a Config in which nobody is verified.
 	if c.GetConfigForClient != nil {
 		return nil, errors.New("radius: ServeTLS with TLSConfig.GetConfigForClient, which could leave the client's certificate unverified")
 	}
 	return c, nil
 }
 
-// acceptTLS takes connections until the listener ends.
+// acceptTLS hands each connection to a goroutine of its own before anything is read from it: one that says nothing holds
+// nobody up. It takes connections until the listener ends.
 func (s *Server) acceptTLS(l net.Listener, streams *sync.WaitGroup, config *tls.Config) error {
 	var delay time.Duration
 	for {
@@ -90,7 +92,8 @@ func (s *Server) acceptTLS(l net.Listener, streams *sync.WaitGroup, config *tls.
 	}
 }
 
-// enter counts a connection, if there is room.
+// enter counts a connection, if there is room. Who has not proved anything has less of it, and no address has all of that: the
+// clients that are known must be able to come back after an outage whoever else knocks.
 func (s *Server) enter(from netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,6 +141,7 @@ func (s *Server) connection(raw net.Conn, config *tls.Config, from netip.AddrPor
 		return
 	}
 	defer s.served(e)
+	// All of it in this time, whoever is slow.
 	ctx, cancel := context.WithTimeout(s.ctx, dialTime)
 	err := conn.HandshakeContext(ctx)
 	cancel()
@@ -207,6 +211,7 @@ func (e *stream) interrupt() { e.conn.SetReadDeadline(time.Unix(1, 0)) }
 // Close closes without TLS' goodbye, which might wait for one who takes nothing.
 func (e *stream) Close() error { return e.conn.NetConn().Close() }
 
+// send writes a reply. Replies of a connection are not ordered: each leaves when it is there.
 func (e *stream) send(b []byte, _ netip.AddrPort) {
 	if writePacket(e.conn, &e.writes, b) != nil {
 		e.Close()

@@ -7,18 +7,18 @@ import (
 	"github.com/dialway/dialway/ppp"
 )
 
-// A Record is one accounting request.
+// A Record is one accounting request, read as RFC 2866 section 5 has it. What has no field is in Packet.
 type Record struct {
 	Status  string // "Start", "Interim", "Stop", "On", "Off"; empty for another
-	Session string
+	Session string // unique to the access server and its boots only
 	User    string
-	NAS     string
-	Addr    netip.Addr // the far side's
-	At      time.Time  // when it happened
-	Time    time.Duration
-	Stats   ppp.Stats // Rx is from the far side: RADIUS' input
+	NAS     string        // as it calls itself, or where it is
+	Addr    netip.Addr    // the far side's
+	At      time.Time     // when it happened
+	Time    time.Duration // of the session so far
+	Stats   ppp.Stats     // Rx is from the far side: RADIUS' input
 	Cause   ppp.Cause
-	Packet  *Packet
+	Packet  *Packet // as it came
 }
 
 // Values of Acct-Status-Type, RFC 2866 section 5.1.
@@ -32,6 +32,8 @@ const (
 
 var statusNames = map[uint32]string{statusStart: "Start", statusStop: "Stop", statusInterim: "Interim", statusOn: "On", statusOff: "Off"}
 
+// newRecord reads a request. What is missing or malformed is zero: a record that is odd is still one to keep, and an access
+// server that gets no answer sends it again for ever.
 func newRecord(p *Packet, from netip.AddrPort) *Record {
 	n := func(a Attr) uint64 {
 		n, _ := p.uint32(a)
@@ -50,6 +52,7 @@ func newRecord(p *Packet, from netip.AddrPort) *Record {
 	}
 	v, _ := p.Get(FramedIPAddress)
 	r.Addr, _ = netip.AddrFromSlice(v)
+	// The access server's own clock, where it says; else from how long it says that it has tried (section 5.2).
 	if t := n(EventTimestamp); t != 0 {
 		r.At = time.Unix(int64(t), 0)
 	} else {

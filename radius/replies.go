@@ -43,7 +43,7 @@ func (c *replyCache) find(key replyKey, auth [16]byte) (reply []byte, known bool
 	return e.reply, true
 }
 
-// begin notes a request that is worked at. An earlier one under the same key is forgotten: it has been given up.
+// begin notes a request that is worked at: the same one again meanwhile is then neither answered nor worked at twice. An earlier one under the same key is forgotten: it has been given up.
 func (c *replyCache) begin(key replyKey, auth [16]byte) {
 	if c.entries == nil {
 		c.entries = make(map[replyKey]*replyEntry)

@@ -190,6 +190,7 @@ func (a *Accounting) putFirst(p *Packet) {
 	q[i] = on
 }
 
+// openSpool opens the spool at its first use, which may be before Serve: sessions may begin at once.
 func (a *Accounting) openSpool() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -212,6 +213,7 @@ func (a *Accounting) waker() <-chan struct{} {
 	return a.wake
 }
 
+// poke has Serve look again. It never waits: one look is enough for all that has happened.
 func (a *Accounting) poke() {
 	a.waker()
 	select {

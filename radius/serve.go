@@ -87,6 +87,7 @@ type unwantedError struct{ code Code }
 
 func (e unwantedError) Error() string { return e.code.String() }
 
+// drop says why a request gets no answer. Who sent it learns nothing: RFC 2865 section 3 has it discarded silently.
 func (s *Server) drop(from netip.AddrPort, why error) {
 	s.log().LogAttrs(context.Background(), slog.LevelWarn, "radius: request dropped", slog.Any("from", from), slog.Any("err", why))
 }
@@ -111,7 +112,8 @@ func (s *Server) begin(r *request) (fresh bool, reply []byte) {
 	return true, nil
 }
 
-// answer works at a request.
+// answer works at a request, on a goroutine of its own: an Authenticator that takes long holds up nobody else's request. What
+// gets no reply is forgotten, so that it is worked at when it comes again.
 func (r *request) answer() {
 	s := r.server
 	defer s.work.Done()
@@ -146,6 +148,7 @@ func (r *request) encode(p *Packet) ([]byte, error) {
 	return encode(p, r.packet.Identifier, r.packet.Authenticator, r.secret, r.packet.Code.isAccess())
 }
 
+// respond finds who answers: the Handler, if it likes, else by the kind of the request.
 func (s *Server) respond(r *request) (*Packet, error) {
 	if s.Handler != nil {
 		if reply, err := s.Handler(r.ctx, r.from, r.packet.clone()); reply != nil || err != nil {

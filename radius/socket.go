@@ -67,6 +67,7 @@ func (k *table) expect(w *waiter) {
 	k.mu.Unlock()
 }
 
+// release gives an identifier back. A reply that comes later finds nobody, or a request with another Authenticator.
 func (k *table) release(w *waiter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

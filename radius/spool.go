@@ -132,7 +132,7 @@ func (s *spool) accept(p *Packet) error {
 	return err
 }
 
-// worst is the record to lose when there are too many.
+// worst is the record to lose when there are too many: an update, which the next one or Stop makes up for, else the oldest.
 func (s *spool) worst() *spooled {
 	for _, r := range s.queue {
 		if r.status == statusInterim {
@@ -142,6 +142,7 @@ func (s *spool) worst() *spooled {
 	return s.queue[0]
 }
 
+// write puts a record in the directory, by rename: a file with a record's name is whole.
 func (s *spool) write(r *spooled) error {
 	b, err := r.packet.AppendBinary(nil)
 	if err != nil {
