@@ -112,15 +112,13 @@ func TestClientGivesBack(t *testing.T) {
 		if got := c.Config(); len(got.Delegated) != 1 || len(got.Addrs) != 0 || x.server.Stats().Delegated != 1 {
 			t.Errorf("%+v", got)
 		}
-		before := x.server.Stats().Answered
 		end()
 		if _, own := link.has(); len(own) != 0 {
 			t.Errorf("the link still has %v", own)
 		}
 		synctest.Wait()
-		if s := x.server.Stats(); s.Delegated != 0 || s.Answered != before {
-			// The answer finds no link any more.
-			t.Logf("%+v", s)
+		if s := x.server.Stats(); s.Delegated != 0 {
+			t.Errorf("%+v", s)
 		}
 		<-x.ended
 		if got := x.routes(); len(got) != 0 {

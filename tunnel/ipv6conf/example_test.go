@@ -145,6 +145,65 @@ func TestOverPPP(t *testing.T) {
 	})
 }
 
+// TestSharedPrefix: of a /64 that sessions share each has one address, which its far side makes of the interface identifier
+// that IPV6CP told it.
+func TestSharedPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		uplink := new(tunneltest.Device)
+		rt := &tunnel.Router{Routes: new(tunnel.Table), Local: new(tunnel.Table), Uplink: uplink}
+		six := &ipv6conf.Server{Routes: rt.Routes}
+		rt.Local.Insert(netip.MustParsePrefix("ff02::2/128"), six, 0)
+		rt.Local.Insert(netip.MustParsePrefix("ff02::1:2/128"), six, 0)
+		shared := netip.MustParsePrefix("2001:db8:1::/64")
+		srv := sstptest.NewServer(&sstp.Server{
+			PPP: &ppp.Config{
+				Authenticator: ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return "secret", nil }),
+				Addr:          netip.MustParseAddr("10.8.0.1"),
+				Pool:          &ppp.Pool{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.0/24"), shared}, Share: true, Exclude: []netip.Prefix{netip.MustParsePrefix("10.8.0.1/32")}},
+			},
+			Handler: func(ctx context.Context, c *ppp.Conn) error { return rt.ServeLink(ctx, six.Link(c)) },
+		})
+		var clients []*ipv6conf.Client
+		ended := make(chan error, 2)
+		for _, user := range []string{"alice", "bob"} {
+			link, err := srv.Dialer(&ppp.Config{User: user, Password: "secret"}).DialContext(t.Context(), srv.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &ipv6conf.Client{Link: link}
+			go func() {
+				ended <- c.Serve(t.Context(), func(bufs [][]byte, _ int) (int, error) { return len(bufs), nil })
+			}()
+			clients = append(clients, c)
+		}
+		time.Sleep(time.Second)
+		// Made of the advertised prefix and given by DHCPv6: both are the one address.
+		a, b := clients[0].Config().Addrs, clients[1].Config().Addrs
+		if len(a) != 1 || len(b) != 1 || a[0] == b[0] || !shared.Contains(a[0]) || !shared.Contains(b[0]) {
+			t.Errorf("addresses %v and %v", a, b)
+			a, b = append(a, netip.Addr{}), append(b, netip.Addr{})
+		}
+		for i, c := range clients {
+			for _, src := range []netip.Addr{a[0], b[0], netip.MustParseAddr("2001:db8:1::9:9")} {
+				c.Write([][]byte{packet(src, netip.MustParseAddr("2001:db8:ffff::1"))}, 32)
+				synctest.Wait()
+				passed := false
+				select {
+				case <-uplink.Sent():
+					passed = true
+				default:
+				}
+				if own := src == []netip.Addr{a[0], b[0]}[i]; passed != own {
+					t.Errorf("client %d from %v: passed %v", i, src, passed)
+				}
+			}
+			c.Close()
+			<-ended
+		}
+		srv.Close()
+	})
+}
+
 // packet makes a packet without a next header, behind headroom.
 func packet(src, dst netip.Addr) []byte {
 	b := make([]byte, 32+40)

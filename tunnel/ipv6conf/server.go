@@ -185,8 +185,7 @@ func (s *Server) Write(bufs [][]byte, offset int) (n int, err error) {
 }
 
 // Close tells the far sides of all links that this end is no router any more, takes back what it has delegated, and
-// answers nothing from then on. Call it before the links end, if they outlive the Server or not: their far sides then
-// know at once.
+// answers nothing from then on. Call it while the links live.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true

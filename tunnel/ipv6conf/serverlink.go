@@ -79,7 +79,13 @@ func (l *serverLink) Unwrap() tunnel.Link { return l.Link }
 
 // Prefixes are the link's, and what the session has besides.
 func (l *serverLink) Prefixes() []netip.Prefix {
-	return append(slices.Clone(l.Link.Prefixes()), l.extra...)
+	list := slices.Clone(l.Link.Prefixes())
+	for _, p := range l.extra {
+		if !slices.Contains(list, p) { // a link that was told has them
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // give adds p to what the session has, unless the link has it.
@@ -276,10 +282,10 @@ func (l *serverLink) reply(m message) {
 	l.send(sealICMP(append(b, l.own.AsSlice()...)))
 }
 
-// send sends a packet that stands behind headroom.
+// send sends a packet that stands behind headroom. false means that the link is over.
 func (l *serverLink) send(b []byte) bool {
-	n, err := l.Link.Write([][]byte{b}, headroom)
-	return err == nil && n <= 1
+	_, err := l.Link.Write([][]byte{b}, headroom) // what is lost is said again, or asked
+	return err == nil
 }
 
 // advertise sends an advertisement. false means that the link is over.
