@@ -208,6 +208,7 @@ func TestExplain(t *testing.T) {
 func FuzzExplainAgreesWithTheEngine(f *testing.F) {
 	for n := range byte(64) {
 		f.Add([]byte{n, n ^ 0x2a, 3 * n, n >> 1}, []byte{0, 0, 1, n, 2, n >> 2, 3, n, 4, 2 * n, 5, n})
+		f.Add([]byte{3 * n, n >> 1, n ^ 0x2a}, []byte{8, n, 0, n, 9, n, 1, n, 10, n, 0, n + 1, 9, 0, 0, n})
 	}
 	f.Fuzz(func(t *testing.T, config, script []byte) {
 		if len(script) > 60 {
@@ -266,7 +267,7 @@ func agree(t *testing.T, config, script []byte) {
 		op, arg := script[0], script[1]
 		script = script[2:]
 		i, fr := list[int(arg)%3], fars[int(arg)%3]
-		switch op % 9 {
+		switch op % 11 {
 		case 0, 1:
 			check(t, s, list, fars, arg)
 		case 2:
@@ -284,6 +285,10 @@ func agree(t *testing.T, config, script []byte) {
 		case 8:
 			l, _ := newLink("")
 			go i.Answer(ctx, l)
+		case 9:
+			s.set.Pause(arg&8 != 0)
+		case 10:
+			i.Redial()
 		}
 		synctest.Wait()
 	}
