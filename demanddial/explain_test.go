@@ -204,6 +204,26 @@ func TestExplain(t *testing.T) {
 	})
 }
 
+// TestExplainOfASetThatIsNotServed: as if it had just begun to be.
+func TestExplainOfASetThatIsNotServed(t *testing.T) {
+	off := iface("off", route("172.16.3.0/24", 0))
+	off.Disabled = true
+	s := newSite(t, iface("on", route("172.16.2.0/24", 0)), off)
+	ask := func(dst string) Decision {
+		return s.set.Explain(ip("172.16.1.7", dst, 17, portsOf(1, 53)), time.Now())
+	}
+	if d := ask("172.16.2.7"); !d.Dials || d.Interface.Name != "on" {
+		t.Errorf("%+v", d)
+	}
+	if d := ask("172.16.3.7"); d.Verdict != NoRoute || !strings.Contains(strings.Join(d.Why, "\n"), "off, but that is unreachable, and its routes are withdrawn: disabled") {
+		t.Errorf("%+v", d)
+	}
+	s.set.Pause(true)
+	if d := ask("172.16.2.7"); d.Verdict != NoRoute || !strings.Contains(strings.Join(d.Why, "\n"), "paused") {
+		t.Errorf("%+v", d)
+	}
+}
+
 // FuzzExplainAgreesWithTheEngine brings a router into a state, asks what would become of a packet, and then sends it.
 func FuzzExplainAgreesWithTheEngine(f *testing.F) {
 	for n := range byte(64) {
