@@ -39,6 +39,7 @@ func TestAuth(t *testing.T) {
 		"-auth eap-tls -eap-server radius.example.com":              "-client-cert",
 		"-auth eap-tls -client-cert a -client-key b -eap-ca c":      "-eap-server",
 		"-user alice -password x -auth peap -eap-server radius.com": "-eap-ca",
+		"-user alice -password x -auth pap -peap-no-binding":        "-peap-no-binding",
 	} {
 		c, err := parse(append(strings.Fields(flags), "-server", "vpn.example.com"), io.Discard)
 		switch {

@@ -13,6 +13,7 @@ import (
 // Auth has the flags of how a client proves who it is.
 type Auth struct {
 	auth, cert, key, ca, name, identity string
+	noBinding                           bool
 }
 
 // Register defines the flags.
@@ -23,6 +24,7 @@ func (a *Auth) Register(fs *flag.FlagSet) {
 	fs.StringVar(&a.ca, "eap-ca", "", "eap-tls, peap: `FILE` of PEM certificates that the authentication server's must come from")
 	fs.StringVar(&a.name, "eap-server", "", "eap-tls, peap: `NAME` in the authentication server's certificate")
 	fs.StringVar(&a.identity, "eap-identity", "", "eap-tls, peap: `NAME` to be seen outside of the tunnel, such as @example.com; none means that of -user")
+	fs.BoolVar(&a.noBinding, "peap-no-binding", false, "peap: a server without crypto binding will do; FreeRADIUS has none. Who gets this client to log in elsewhere by EAP-MSCHAPv2 outside of a tunnel can then stand in between")
 }
 
 // NeedsPassword reports whether the method has one.
@@ -30,6 +32,9 @@ func (a *Auth) NeedsPassword() bool { return a.auth != "eap-tls" }
 
 // Configure sets what the flags say. User and Password are c's. What is wrong is added to p.
 func (a *Auth) Configure(c *ppp.Config, p *Problems) {
+	if a.noBinding && a.auth != "peap" {
+		p.Add("-peap-no-binding", errors.New("means nothing without -auth peap"))
+	}
 	password := &eap.MSCHAPv2{User: c.User, Password: c.Password, Retry: c.Retry}
 	switch a.auth {
 	case "":
@@ -56,7 +61,7 @@ func (a *Auth) Configure(c *ppp.Config, p *Problems) {
 		}
 		a.use(c, &eap.TLS{Config: cfg})
 	case "peap":
-		a.use(c, &eap.PEAP{Config: a.tls(p), InnerPeer: password})
+		a.use(c, &eap.PEAP{Config: a.tls(p), InnerPeer: password, NoBindingOkay: a.noBinding})
 	default:
 		p.Add("-auth", fmt.Errorf("%q is not mschapv2, chap, pap, eap-mschapv2, eap-tls or peap", a.auth))
 	}
