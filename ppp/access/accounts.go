@@ -17,7 +17,7 @@ import (
 // Accounts is a ppp.Authenticator over a Store. A Grant's Value is the *Account.
 //
 // Who does not know the secret learns nothing: an unknown user, a wrong password and a locked-out caller are refused
-// alike, with E=691 and after the same work. What else is the matter (disabled, expired, outside the hours, no permission)
+// alike, with E=691, the first two after the same work. What else is the matter (disabled, expired, outside the hours, no permission)
 // is told only behind the right password, by RFC 2759's codes. Names may come as DOMAIN\user; the domain is cut.
 type Accounts struct {
 	Store   Store // required
