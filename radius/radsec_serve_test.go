@@ -374,3 +374,48 @@ func TestServerSendsToRadSecClients(t *testing.T) {
 		}
 	})
 }
+
+// A VPN session whose login, accounting and end go over one RadSec connection.
+func TestSessionByRadSec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(ledger)
+		r := newSealedRig(t, &Server{Authenticator: lasting, Account: l.account})
+		sessions := new(ppp.Sessions)
+		r.client.Dynamic = &Dynamic{Sessions: sessions}
+		a := &Accounting{Client: r.client}
+		stop := report(t, a)
+		link := dial(t, vpn(t, r.client, a, sessions))
+		time.Sleep(time.Minute)
+		r.l.Cut() // the session does not mind
+		synctest.Wait()
+		time.Sleep(20 * time.Minute) // an interim update connects again
+		p := &Packet{Code: CoARequest}
+		p.addText(UserName, "alice")
+		p.addUint32(IdleTimeout, 7200)
+		if reply, err := r.server.Send(t.Context(), "nas.test", p); err != nil || reply.Code != CoAACK {
+			t.Fatalf("CoA: %v, %v", reply, err)
+		}
+		for c := range sessions.All() {
+			if got := c.Grant().IdleTimeout; got != 2*time.Hour {
+				t.Errorf("Idle-Timeout %v", got)
+			}
+		}
+		p = &Packet{Code: DisconnectRequest}
+		p.addText(UserName, "alice")
+		start := time.Now()
+		if reply, err := r.server.Send(t.Context(), "nas.test", p); err != nil || reply.Code != DisconnectACK {
+			t.Fatalf("Disconnect: %v, %v", reply, err)
+		}
+		<-link.Context().Done()
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("the session lives %v longer", d)
+		}
+		time.Sleep(time.Second)
+		if err := stop(); !errors.Is(err, context.Canceled) || a.Pending() != 0 {
+			t.Errorf("Serve: %v, %d wait", err, a.Pending())
+		}
+		if got := l.statuses(); got != "On Start Interim Interim Stop Off " || r.dials.Load() != 2 {
+			t.Errorf("%s, %d connections", got, r.dials.Load())
+		}
+	})
+}

@@ -30,10 +30,24 @@ func TestRADIUSProxies(t *testing.T) {
 	Need(t, "eapol_test:eapoltest")
 	ns, dir := netns.New(t), t.TempDir()
 	pki := newEAPPKI(t, dir, "proxy.test")
-	files := strings.NewReplacer("@DIR@", dir, "@CA@", pki.ca, "@CERT@", pki.cert, "@KEY@", pki.key, "@SCERT@", pki.serverFiles[0], "@SKEY@", pki.serverFiles[1])
+	// Of EAP-TLS: both servers look whether the certificate is the user's who says he is there.
+	users := make(map[string]eapPKI)
+	authorities := ""
+	for _, name := range []string{"alice@ours", "alice@fr", "alice@frs", "alice@rsp"} {
+		users[name] = newEAPPKI(t, t.TempDir(), name)
+		b, err := os.ReadFile(users[name].ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		authorities += string(b)
+	}
+	userCA, server := writeFile(t, filepath.Join(dir, "users-ca.pem"), authorities), users["alice@ours"]
+	files := strings.NewReplacer("@DIR@", dir, "@CA@", pki.ca, "@CERT@", pki.cert, "@KEY@", pki.key, "@SCERT@", pki.serverFiles[0], "@SKEY@", pki.serverFiles[1],
+		"@UCA@", userCA, "@ECERT@", server.serverFiles[0], "@EKEY@", server.serverFiles[1])
 
 	f := NewFreeRADIUS(t, ns, 1812)
 	f.Realms = files.Replace(freeRADIUSRealms)
+	f.TLS = [3]string{userCA, server.serverFiles[0], server.serverFiles[1]}
 	for _, name := range []string{"alice", "alice@fr", "alice@frs", "alice@rsp"} {
 		f.Users += name + " Cleartext-Password := \"secret\"\n\tReply-Message = \"by FreeRADIUS\",\n\tTunnel-Type = L2TP,\n\tTunnel-Password = \"tunnel secret\"\n"
 	}
@@ -91,9 +105,15 @@ func TestRADIUSProxies(t *testing.T) {
 				}
 			}
 			for password, want := range map[string]bool{"secret": true, "wrong": false} {
-				out, err := eapolTest(t, ns, dir, x.addr, x.user, password)
+				out, err := eapolTest(t, ns, dir, x.addr, fmt.Sprintf("eap=MSCHAPV2\nidentity=%q\npassword=%q", x.user, password))
 				if (err == nil) != want || want && !strings.Contains(out, "MPPE keys OK: 1") {
 					t.Errorf("EAP-MSCHAPv2 with %s: %v\n%s", password, err, last(out, 4000))
+				}
+			}
+			if user, ok := users[x.user]; ok {
+				out, err := eapolTest(t, ns, dir, x.addr, fmt.Sprintf("eap=TLS\nidentity=%q\nca_cert=%q\nclient_cert=%q\nprivate_key=%q", x.user, server.ca, user.cert, user.key))
+				if err != nil || !strings.Contains(out, "MPPE keys OK: 1") {
+					t.Errorf("EAP-TLS: %v\n%s", err, last(out, 4000))
 				}
 			}
 			host, port, _ := strings.Cut(x.addr, ":")
@@ -158,10 +178,10 @@ func mschapAttributes(t *testing.T, user, password string) (attributes, send, re
 	return fmt.Sprintf("MS-CHAP-Challenge = 0x%x, MS-CHAP2-Response = 0x%x", challenge, response), hex.EncodeToString(s[:]), hex.EncodeToString(r[:])
 }
 
-// eapolTest asks by EAP-MSCHAPv2 with hostapd's eapol_test, which compares its keys with those that came.
-func eapolTest(t *testing.T, ns *netns.NS, dir, addr, user, password string) (out string, err error) {
+// eapolTest asks by EAP with hostapd's eapol_test, which compares its keys with those that came.
+func eapolTest(t *testing.T, ns *netns.NS, dir, addr, method string) (out string, err error) {
 	t.Helper()
-	conf := writeFile(t, filepath.Join(dir, "eapol.conf"), fmt.Sprintf("network={\nkey_mgmt=IEEE8021X\nidentity=%q\npassword=%q\neap=MSCHAPV2\n}\n", user, password))
+	conf := writeFile(t, filepath.Join(dir, "eapol.conf"), "network={\nkey_mgmt=IEEE8021X\n"+method+"\n}\n")
 	host, port, _ := strings.Cut(addr, ":")
 	ns.Do(func() {
 		var b []byte
@@ -175,7 +195,10 @@ const homeConfig = `listen = ["127.0.0.1:1822", "127.0.0.1:1823"]
 accounts = "accounts"
 accounting = "accounting.jsonl"
 [eap]
-methods = ["mschapv2"]
+methods = ["mschapv2", "tls"]
+certificate = "@ECERT@"
+key = "@EKEY@"
+ca = "@UCA@"
 [radsec]
 listen = "127.0.0.1:2083"
 certificate = "@SCERT@"
