@@ -26,8 +26,9 @@ type Pools struct {
 	given map[netip.Prefix]holding
 }
 
-// A holding is which pool gave something, and to how many sessions: a user may claim his address twice.
+// A holding is which pool gave something, by its name, and to how many sessions: a user may claim his address twice.
 type holding struct {
+	name     string
 	from     AddrPool
 	sessions int
 }
@@ -63,7 +64,7 @@ func (p *Pools) get(ctx context.Context, pool, user string, claimed netip.Addr) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range list {
-		if h, ok := p.given[a]; ok && h.from != from {
+		if h, ok := p.given[a]; ok && h.name != pool {
 			from.Put(list)
 			return nil, &PoolError{Pool: pool, User: user, Addr: a.Addr(), Err: ErrAddressInUse}
 		}
@@ -72,7 +73,7 @@ func (p *Pools) get(ctx context.Context, pool, user string, claimed netip.Addr) 
 		p.given = make(map[netip.Prefix]holding)
 	}
 	for _, a := range list {
-		p.given[a] = holding{from, p.given[a].sessions + 1}
+		p.given[a] = holding{pool, from, p.given[a].sessions + 1}
 	}
 	return list, nil
 }

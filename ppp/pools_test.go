@@ -92,6 +92,14 @@ func TestPoolGroup(t *testing.T) {
 		t.Errorf("%v, %v", a, err)
 	}
 	g.Put(a)
+	// Two groups with one pool in common, by name.
+	p := &Pools{Default: g, Named: map[string]AddrPool{"other": PoolGroup{&Pool{Prefixes: prefixes("10.2.0.0/29")}, six}}}
+	for _, name := range []string{"", "other"} {
+		if a, err = p.Get(ctx, name, "alice"); err != nil || len(a) != 3 {
+			t.Errorf("%q: %v, %v", name, a, err)
+		}
+		p.Put(a)
+	}
 	if four.Free() != 6 || six.Stats().IPv6.Used != 0 {
 		t.Errorf("%d free, %+v", four.Free(), six.Stats())
 	}

@@ -33,6 +33,7 @@ type config struct {
 	radius                      radiusConfig
 	ddns                        ddnsConfig
 	localConfig
+	poolsConfig
 	pool                    netip.Prefix
 	addr                    netip.Addr // the server's own, the first of pool
 	dns                     cli.Addrs
@@ -57,6 +58,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	c.ddns.register(fs)
 	pool := fs.String("pool", "10.8.0.0/24", "`PREFIX` of the clients' addresses; its first is the server's own")
 	fs.Var(&c.dns, "dns", "`IP,IP` of the name servers that clients are told")
+	c.poolsConfig.register(fs)
 	c.localConfig.register(fs)
 	fs.StringVar(&c.tun, "tun", "sstp0", "`NAME` of the TUN device, or netstack")
 	auth := fs.String("auth", "mschapv2", "`LIST` of what clients may prove themselves by, best first: mschapv2, chap, pap")
@@ -133,6 +135,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		p.Add("-mtu", fmt.Errorf("%d is not between 576 and 4087", c.mtu))
 	}
 	c.localConfig.check(&p, c.mtu)
+	c.poolsConfig.check(fs, &p, c.tun)
 	if c.queues < 1 || c.queues > 256 {
 		p.Add("-queues", fmt.Errorf("%d is not between 1 and 256", c.queues)) // 256: MAX_TAP_QUEUES
 	}

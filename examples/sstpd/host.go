@@ -27,24 +27,22 @@ func (s *server) openHost(ctx context.Context) (tunnel.PacketIO, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := []netip.Prefix{netip.PrefixFrom(s.addr, s.pool.Bits())}
+	// Where clients have addresses of a LAN, its network is not to be found here: each session is routed by itself.
+	alone := func(a netip.Addr, bits int) netip.Prefix {
+		if s.neighbors != "" {
+			bits = a.BitLen()
+		}
+		return netip.PrefixFrom(a, bits)
+	}
+	own := []netip.Prefix{alone(s.addr, s.pool.Bits())}
 	if s.ipv6.prefix.IsValid() {
-		own = append(own, netip.PrefixFrom(s.ipv6.addr, s.ipv6.prefix.Bits()))
+		own = append(own, alone(s.ipv6.addr, s.ipv6.prefix.Bits()))
 	}
 	if err := dev.SetAddrs(own...); err != nil {
 		dev.Close()
 		return nil, fmt.Errorf("server's address: %w", err)
 	}
 	return dev, nil
-}
-
-// routes is where packets to clients go. The system, too, learns the way to what a session has beside its address in the
-// pool: the networks of a client that is a router, an address of RADIUS.
-func routes(host tunnel.PacketIO) tunnel.RouteTable {
-	if dev, ok := host.(*tun.Device); ok {
-		return dev.Routes(new(tunnel.Table))
-	}
-	return new(tunnel.Table)
 }
 
 // forward dials from here what a client of the stack connects to, or pings.

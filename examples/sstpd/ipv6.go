@@ -68,6 +68,9 @@ func parsePrefix6(s string) (netip.Prefix, error) {
 	return p, err
 }
 
+// has reports whether there is IPv6 to give.
+func (c *ipv6Config) has() bool { return c.prefix.IsValid() || c.delegate.IsValid() }
+
 // extend adds to a pool what sessions get of IPv6.
 func (c *ipv6Config) extend(pool *ppp.Pool) *ppp.Pool {
 	if c.prefix.IsValid() {

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -44,6 +43,13 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 			return err
 		}
 	}
+	ctx, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
+	giveBack, err := s.openPools(ctx, ended)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
 	host, err := s.openHost(ctx)
 	if err != nil {
 		return err
@@ -66,6 +72,7 @@ type server struct {
 
 	sessions *ppp.Sessions // those that are open
 	names    *ddns         // of -ddns; nil without
+	pools    pools
 }
 
 // load reads certificate and users; what is wrong leaves both as they were.
@@ -91,6 +98,7 @@ func (s *server) load() error {
 	}
 	if err == nil {
 		s.cert.Store(cert)
+		s.fixAddresses()
 	}
 	return err
 }
@@ -109,8 +117,15 @@ func selfSigned(listen string) (*tls.Certificate, error) {
 
 // serve runs until ctx ends or something fails, and closes host and l.
 func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
-	rt := &tunnel.Router{Uplink: host, Routes: routes(host), Logger: s.log}
-	local, err := s.openLocal(host, rt.Routes)
+	if s.pools.all == nil {
+		s.makePools()
+	}
+	rt := &tunnel.Router{Uplink: host, Logger: s.log}
+	var err error
+	var local *local
+	if rt.Routes, err = s.routes(host); err == nil {
+		local, err = s.openLocal(host, rt.Routes)
+	}
 	if err != nil {
 		host.Close()
 		l.Close()
@@ -184,14 +199,11 @@ func (s *server) sstp(rt *tunnel.Router, link func(tunnel.Link) tunnel.Link) *ss
 			Auth:          s.auth,
 			Sessions:      s.sessions,
 			Addr:          s.addr,
-			Pool: s.ipv6.extend(&ppp.Pool{
-				Prefixes: []netip.Prefix{s.pool},
-				Exclude:  []netip.Prefix{netip.PrefixFrom(s.addr, 32)},
-			}),
-			DNS:    s.dns,
-			NBNS:   s.ddns.wins,
-			MTU:    s.mtu,
-			Logger: s.log,
+			Pool:          s.pools.all,
+			DNS:           s.dns,
+			NBNS:          s.ddns.wins,
+			MTU:           s.mtu,
+			Logger:        s.log,
 		},
 		Congestion: s.congestion,
 		Handler: func(ctx context.Context, c *ppp.Conn) error {

@@ -108,6 +108,15 @@ func (f *accountsFile) count() (n int) {
 	return n
 }
 
+// accountsFile is -accounts', which is open.
+func (s *server) accountsFile() *access.File {
+	w := s.who
+	if p, ok := w.(*policed); ok {
+		w = p.who
+	}
+	return w.(*accountsFile).file
+}
+
 // openWho opens what the command line names.
 func (s *server) openWho() error {
 	var w who

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -353,5 +354,92 @@ func TestLeasedPool(t *testing.T) {
 		}
 		l.stop()
 		d.Await(10*time.Second, "DHCP4_RELEASE ", 30)
+	})
+	// A client of sstpd is found by the hosts of the LAN while it is connected, and by nobody afterwards, also when the server
+	// was killed meanwhile.
+	t.Run("sstpd", func(t *testing.T) {
+		t.Parallel()
+		Need(t, "openssl:openssl", "ping:iputils-ping")
+		lan, gw := leasingLAN(t)
+		client := netns.New(t)
+		netns.Join(gw, "wan", "192.0.2.1/24", client, "wan", "192.0.2.2/24")
+		for ns, a := range map[*netns.NS]string{lan: "2001:db8:77::fff1/64", gw: "2001:db8:77::fff2/64"} {
+			ns.Run("ip", "addr", "add", a, "dev", "lan", "nodad")
+		}
+		gw.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+		dir := scratch(t)
+		dhcp := StartLeasingDnsmasq(t, lan, dir)
+		cert, key := certificate(t, dir, "sstp.test")
+		users := writeFile(t, filepath.Join(dir, "users"), "alice:secret\n")
+		password := writeFile(t, filepath.Join(dir, "password"), "secret\n")
+		serve := func() *Program {
+			p := StartProgram(t, gw, "sstpd", "-listen", "192.0.2.1:443", "-cert", cert, "-key", key, "-users", users, "-tun", "vpn0",
+				"-pool-from-dhcp", "lan", "-ipv6", "2001:db8:77::/64", "-pool-state", filepath.Join(dir, "state"), "-v")
+			p.Await(20*time.Second, "msg=ready", 1)
+			return p
+		}
+		dial := func() (p *Program, addrs []string) {
+			p = StartProgram(t, client, "sstpc", "-server", "192.0.2.1", "-user", "alice", "-password-file", password,
+				"-insecure", "-tun", "vpn1", "-route", "10.77.0.0/16", "-route", "2001:db8:77::/64")
+			p.Await(20*time.Second, "msg=connected", 1)
+			for end := time.Now().Add(10 * time.Second); len(addrs) < 2; time.Sleep(50 * time.Millisecond) {
+				if addrs = nil; time.Now().After(end) {
+					t.Fatalf("no IPv6 address: %s", client.Run("ip", "addr", "show", "dev", "vpn1"))
+				}
+				for _, f := range strings.Fields(client.Run("ip", "-o", "addr", "show", "dev", "vpn1", "scope", "global")) {
+					if a, err := netip.ParsePrefix(f); err == nil && a.Addr().IsGlobalUnicast() {
+						addrs = append(addrs, a.Addr().String())
+					} else if a, err := netip.ParseAddr(f); err == nil && a.Is4() {
+						addrs = append(addrs, f)
+					}
+				}
+			}
+			return p, addrs
+		}
+		proxied := func() string {
+			return gw.Run("ip", "neigh", "show", "proxy") + gw.Run("ip", "-6", "neigh", "show", "proxy")
+		}
+		await := func(what string, done func() bool) {
+			t.Helper()
+			for end := time.Now().Add(15 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("%s: %s", what, proxied())
+				}
+			}
+		}
+		server := serve()
+		c, addrs := dial()
+		for _, a := range addrs {
+			if !strings.Contains(proxied(), a+" dev lan") {
+				t.Errorf("%s is not answered for:\n%s", a, proxied())
+			}
+			PingFrom(t, lan, a, 2)
+		}
+		PingFrom(t, client, "10.77.0.1", 2)
+		c.Stop()
+		await("entries of a session that has ended", func() bool { return proxied() == "" })
+
+		c, again := dial()
+		if again[0] != addrs[0] {
+			t.Errorf("%s, had %s", again[0], addrs[0])
+		}
+		server.Kill()
+		c.Await(20*time.Second, "disconnected", 1)
+		if !strings.Contains(proxied(), again[0]) {
+			t.Logf("nothing is left of a killed server: %q", proxied())
+		}
+		server = serve()
+		await("entries of a server that was killed", func() bool { return proxied() == "" })
+		c, again = dial()
+		if again[0] != addrs[0] {
+			t.Errorf("after a restart of the server: %s, had %s", again[0], addrs[0])
+		}
+		PingFrom(t, lan, again[0], 2)
+		server.Stop()
+		await("entries of a server that has ended", func() bool { return proxied() == "" })
+		dhcp.Await(10*time.Second, "DHCPRELEASE(lan) "+again[0], 1)
+		if out, err := lan.Try("ping", "-c", "1", "-W", "1", again[0]); err == nil {
+			t.Errorf("somebody answers for %s: %s", again[0], out)
+		}
 	})
 }
