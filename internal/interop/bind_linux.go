@@ -18,7 +18,8 @@ type BIND struct {
 	*Program
 	NS      *netns.NS
 	Addr    string
-	KeyFile string // as tsig-keygen writes it, for nsupdate -k and for our programs
+	KeyFile string // as tsig-keygen writes it, for nsupdate -k and for our programs: hmac-sha256
+	Key512  string // of hmac-sha512
 	t       testing.TB
 }
 
@@ -28,8 +29,10 @@ func StartBIND(t testing.TB, ns *netns.NS, addr string, zones ...string) *BIND {
 	Need(t, "named:bind9", "nsupdate:bind9-dnsutils", "dig:bind9-dnsutils")
 	dir := scratch(t)
 	b := &BIND{NS: ns, Addr: addr, KeyFile: filepath.Join(dir, "ddns.key"), t: t}
-	WriteKey(t, b.KeyFile, "interop key, 32 bytes of nothing!")
-	conf := fmt.Sprintf(`include %q;
+	b.Key512 = filepath.Join(dir, "ddns512.key")
+	WriteKey(t, b.KeyFile, "ddns-key", "hmac-sha256", "interop key, 32 bytes of nothing!")
+	WriteKey(t, b.Key512, "ddns-key-512", "hmac-sha512", "interop key, 64 bytes of nothing, or somewhat more than they are!")
+	conf := fmt.Sprintf("include %q;\n", b.Key512) + fmt.Sprintf(`include %q;
 options {
 	directory %q;
 	pid-file none;
@@ -59,7 +62,7 @@ logging {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		conf += fmt.Sprintf("zone %q { type primary; file %q; update-policy { grant ddns-key zonesub ANY; }; };\n", z, file)
+		conf += fmt.Sprintf("zone %q { type primary; file %q; update-policy { grant ddns-key zonesub ANY; grant ddns-key-512 zonesub ANY; }; };\n", z, file)
 	}
 	config := configFile(t, dir, conf)
 	b.Program = startCommand(t, ns, "named", exec.Command("named", "-f", "-n", "1", "-c", config))
@@ -67,10 +70,10 @@ logging {
 	return b
 }
 
-// WriteKey writes the key ddns-key with a secret.
-func WriteKey(t testing.TB, file, secret string) {
+// WriteKey writes a key to a file.
+func WriteKey(t testing.TB, file, name, algorithm, secret string) {
 	t.Helper()
-	text := fmt.Sprintf("key \"ddns-key\" {\n\talgorithm hmac-sha256;\n\tsecret %q;\n};\n", base64.StdEncoding.EncodeToString([]byte(secret)))
+	text := fmt.Sprintf("key %q {\n\talgorithm %s;\n\tsecret %q;\n};\n", name, algorithm, base64.StdEncoding.EncodeToString([]byte(secret)))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

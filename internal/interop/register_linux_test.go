@@ -1,8 +1,13 @@
 package interop
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/binary"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,7 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dialway/dialway/dhcpinform"
 	"github.com/dialway/dialway/internal/netns"
+	"github.com/dialway/dialway/ppp"
+	"github.com/dialway/dialway/sstp"
+	"github.com/dialway/dialway/tunnel/netstack"
+	"github.com/dialway/dialway/tunnel/register"
 )
 
 // A remote is a server, a network behind it, and clients, each in its namespace:
@@ -42,7 +52,7 @@ func newRemote(t *testing.T) *remote {
 func (r *remote) serve(args ...string) {
 	r.t.Helper()
 	users := filepath.Join(r.dir, "users")
-	if err := os.WriteFile(users, []byte("alice:secret\nbob:secret\ncarol:secret\n"), 0o600); err != nil {
+	if err := os.WriteFile(users, []byte("alice:secret\nbob:secret\ncarol:secret\ndave:secret\neve:secret\n"), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 	r.sstpd = StartProgram(r.t, r.server, "sstpd", append([]string{"-listen", ":443", "-users", users}, args...)...)
@@ -135,7 +145,7 @@ func TestBIND(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t)
 	b := StartBIND(t, r.office, "192.0.2.53", "vpn.test", "8.10.in-addr.arpa", "8.0.0.0.0.0.d.f.ip6.arpa")
-	r.serve("-dns", b.Addr, "-ipv6", "fd00:8::/48", "-inform", "domain=vpn.test", "-ddns", "vpn.test@"+b.Addr, "-tsig-file", b.KeyFile)
+	r.serve("-dns", b.Addr, "-ipv6", "fd00:8::/48", "-inform", "domain=vpn.test", "-ddns", "vpn.test@"+b.Addr, "-tsig-file", b.KeyFile, "-ddns-users")
 	// What the programs say that a server has answered is there: dig takes its time on a busy machine, and only looks.
 	within := func(what string, d time.Duration) {
 		t.Helper()
@@ -188,11 +198,11 @@ func TestBIND(t *testing.T) {
 	}
 	within("all gone", said(t, p, "names removed", 1).Sub(begin))
 	b.AwaitLook(soon, nothing, "pc1.vpn.test", v4, v6)
-	if strings.Contains(r.sstpd.Output(), "removed from DNS") {
+	if strings.Contains(r.sstpd.Output(), "name=pc1.vpn.test.") {
 		t.Error("it was the server who removed the names")
 	}
 
-	p = r.dial("alice", "-register", "-host-id", "alice", "-hostname", "pc1", "-tsig-file", b.KeyFile)
+	p = r.dial("alice", "-register", "-host-id", "alice", "-hostname", "pc1", "-tsig-file", b.Key512)
 	v4 = addrIn(t, p)
 	p.Await(soon, "msg=registered record=PTR name=pc1.vpn.test. addr=fd00:8:0:", 1)
 	v6 = sixIn(t, p)
@@ -202,15 +212,25 @@ func TestBIND(t *testing.T) {
 	}
 	begin = time.Now()
 	p.Kill()
-	within("all gone after kill -9", said(t, r.sstpd, "removed from DNS", 4).Sub(begin))
+	within("all gone after kill -9", said(t, r.sstpd, "name=pc1.vpn.test. addr=", 4).Sub(begin))
 	b.AwaitLook(soon, nothing, "pc1.vpn.test", v4, v6)
 	if id := b.Dig("pc1.vpn.test", "DHCID"); id != "" {
 		t.Errorf("left behind: %s", id)
 	}
 
+	t.Run("a client that cannot", func(t *testing.T) {
+		p := r.dial("dave")
+		addr := addrIn(t, p)
+		b.AwaitLook(soon, addr+"||dave.vpn.test.", "dave.vpn.test", addr)
+		p.Kill()
+		b.AwaitLook(soon, "||", "dave.vpn.test", addr)
+	})
+
+	t.Run("by a stack in the program", func(t *testing.T) { registerByStack(t, r, b) })
+
 	t.Run("wrong key", func(t *testing.T) {
 		wrong := filepath.Join(r.dir, "wrong.key")
-		WriteKey(t, wrong, "another secret, of 32 bytes too!!")
+		WriteKey(t, wrong, "ddns-key", "hmac-sha256", "another secret, of 32 bytes too!!")
 		updates := countUpdates(t, r.office)
 		p := r.dial("carol", "-register", "-host-id", "carol", "-hostname", "pc3.vpn.test", "-tsig-file", wrong)
 		p.Await(soon, "does not accept key ddns-key: BADSIG", 1)
@@ -226,6 +246,58 @@ func TestBIND(t *testing.T) {
 			t.Errorf("DNS has %q", got)
 		}
 	})
+}
+
+// registerByStack registers without a TUN device: all of it goes through a stack in the test, whose names are then resolved
+// there, too.
+func registerByStack(t *testing.T, r *remote, b *BIND) {
+	pin, err := hex.DecodeString(r.fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(b.Key512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := register.ParseKey(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &sstp.Dialer{
+		TLSConfig: new(tls.Config), Pins: [][32]byte{[32]byte(pin)}, PPP: &ppp.Config{User: "eve", Password: "secret"},
+		NetDial: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+			r.client("eve").Do(func() { c, err = new(net.Dialer).DialContext(ctx, network, addr) })
+			return c, err
+		},
+	}
+	link, err := dialer.DialContext(t.Context(), "198.18.4.1:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack := new(netstack.Stack)
+	defer stack.Close()
+	client := &dhcpinform.Client{Link: link, Hostname: "pc5"}
+	served := make(chan error, 1)
+	go func() { served <- stack.Serve(context.Background(), client) }()
+	reg := &register.Registrar{Host: "pc5", ID: []byte("eve"), Signer: key, Resolver: netstack.HostResolver{Stack: stack},
+		Dial: stack.DialContext, ListenPacket: stack.ListenPacket}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- reg.Run(ctx, client, nil) }()
+	addr := link.Addrs()[0].String()
+	b.AwaitLook(soon, addr+"||pc5.vpn.test.", "pc5.vpn.test", addr)
+	if c, err := stack.DialContext(t.Context(), "udp", "ns:53"); err != nil || c.RemoteAddr().String() != b.Addr+":53" {
+		t.Errorf("the stack does not know the domain's names: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if got := b.Look("pc5.vpn.test", addr); got != "||" {
+		t.Errorf("DNS has %q", got)
+	}
+	link.Close()
+	<-served
 }
 
 // countUpdates counts the DNS updates that reach ns.

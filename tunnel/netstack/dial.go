@@ -116,7 +116,12 @@ func (s *Stack) resolve(ctx context.Context, k kind, host string) ([]netip.Addr,
 		s.mu.Unlock()
 	} else {
 		var err error
-		if list, err = s.Resolver().LookupNetIP(ctx, "ip"+k.family, host); err != nil {
+		for _, name := range s.names(host) {
+			if list, err = s.Resolver().LookupNetIP(ctx, "ip"+k.family, name); err == nil || ctx.Err() != nil {
+				break
+			}
+		}
+		if err != nil {
 			return nil, s.lookupError(err)
 		}
 	}
@@ -141,11 +146,11 @@ func (s *Stack) lookupError(err error) error {
 	switch {
 	case s.ended != nil:
 		return s.ended
-	case len(s.dns) == 0:
+	case len(s.nameServers()) == 0:
 		return errNoServers
 	case errors.As(err, &e):
 		told := *e
-		told.Server = netip.AddrPortFrom(s.dns[0], 53).String()
+		told.Server = netip.AddrPortFrom(s.nameServers()[0], 53).String()
 		return &told
 	}
 	return err

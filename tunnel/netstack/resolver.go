@@ -55,7 +55,7 @@ func (s *Stack) dialDNS(ctx context.Context, network, _ string) (net.Conn, error
 // servers returns the name servers in the order in which they are to be asked.
 func (s *Stack) servers() []netip.Addr {
 	s.mu.Lock()
-	servers, good := slices.Clone(s.dns), s.goodDNS
+	servers, good := slices.Clone(s.nameServers()), s.goodDNS
 	s.mu.Unlock()
 	if i := slices.Index(servers, good); i > 0 {
 		servers = slices.Insert(slices.Delete(servers, i, i+1), 0, good)

@@ -45,7 +45,9 @@ type Stack struct {
 	mu      sync.Mutex
 	closed  bool
 	addrs   []netip.Addr
-	dns     []netip.Addr
+	dns     []netip.Addr // of the link
+	setDNS  []netip.Addr // instead of those
+	search  []string
 	goodDNS netip.Addr // the one that answered last
 	flows   map[flow]struct{}
 	changed chan struct{}  // closed when anything has changed that a dial waits for

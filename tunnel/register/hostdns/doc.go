@@ -10,5 +10,5 @@
 //
 // What is set is written down first, in a file for each device, so that the next start finds and undoes what a process set
 // that did not live to put it back. A package of its own, so that who does not need it links no D-Bus. A program on
-// tunnel/netstack needs none of this: Stack.SetDNS.
+// tunnel/netstack needs none of this: it has netstack.HostResolver.
 package hostdns
