@@ -1,10 +1,12 @@
 package radius
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dialway/dialway/ppp"
 )
@@ -76,5 +78,49 @@ func FuzzMSTexts(f *testing.F) {
 			t.Errorf("%+v came back as %+v", e, again)
 		}
 		parseMSSuccess(text)
+	})
+}
+
+// FuzzChange carries out a CoA on a Grant: what is refused changes nothing.
+func FuzzChange(f *testing.F) {
+	seed := &Packet{}
+	seed.addUint32(SessionTimeout, 60)
+	seed.addUint32(AcctInterimInterval, 600)
+	seed.addText(FilterID, "none.in")
+	seed.addVendorUint32(wispr, wisprUp, 1e6)
+	seed.addText(UserName, "alice")
+	f.Add(seed.attrs)
+	two := &Packet{}
+	two.Add(VendorSpecific, []byte{0, 0, 0x37, 0x2a, wisprUp, 6, 0, 0, 1, 0, wisprDown, 6, 0, 0, 2, 0})
+	f.Add(two.attrs)
+	f.Fuzz(func(t *testing.T, attrs []byte) {
+		if len(attrs) > 4000 {
+			return
+		}
+		header := []byte{byte(CoARequest), 1, byte((20 + len(attrs)) >> 8), byte(20 + len(attrs)), 19: 0}
+		p, err := Parse(append(header, attrs...))
+		if err != nil {
+			return
+		}
+		d := &Dynamic{Filter: func(id string) (func([]byte) bool, error) {
+			if id != "none.in" {
+				return nil, errors.New("unknown")
+			}
+			return func([]byte) bool { return false }, nil
+		}}
+		g := &ppp.Grant{IdleTimeout: time.Hour, RateIn: ppp.Rate{Bits: 7}}
+		onlyNames(p)
+		if code := d.edit(g, p); code != 0 {
+			return
+		}
+		for a, v := range p.All() {
+			switch {
+			case a == IdleTimeout && len(v) != 4, a == ServiceType, a == VendorSpecific && !onlyRates(v):
+				t.Errorf("obeyed in spite of attribute %d %x", a, v)
+			}
+		}
+		if g.SessionTimeout < 0 || g.IdleTimeout < 0 || g.Interim < 0 || g.RateIn.Bits >= 1<<32 {
+			t.Errorf("%+v", g)
+		}
 	})
 }

@@ -45,7 +45,9 @@ func (c *Client) grant(req *ppp.AuthRequest, p *Packet, s *server) (*ppp.Grant, 
 	if err := c.readNetwork(g, p); err != nil {
 		return nil, err
 	}
-	g.Callback = p.text(CallbackNumber)
+	if number := p.text(CallbackNumber); number != "" {
+		return nil, refuse("the server wants the user to be called back at %q", number) // RFC 2865 section 5.19
+	}
 	readLimits(g, p)
 	if err := c.readFilters(g, p); err != nil {
 		return nil, err
