@@ -26,6 +26,7 @@ require (
 	github.com/dialway/dialway/tunnel/netstack v0.0.0-00010101000000-000000000000
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
 	github.com/mdlayher/ndp v1.1.0
+	github.com/miekg/dns v1.1.73
 	golang.org/x/sys v0.50.0
 )
 
