@@ -501,3 +501,34 @@ func TestLeasePoolThatCannotWork(t *testing.T) {
 		}
 	}
 }
+
+// A server that offers one address to all who ask at once, as dnsmasq does to one hardware address, is asked for one after
+// the other, and as fast as it answers.
+func TestLeasesOfAServerThatKeepsNoOffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(LeasePool)
+		s := leaseHost(t, p, func(s *leaseServer) { s.lazy = true })
+		began := time.Now()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		seen := make(map[netip.Addr]bool)
+		for _, u := range users(200) {
+			wg.Go(func() {
+				a := lease1(t, p, u)
+				mu.Lock()
+				defer mu.Unlock()
+				if seen[a] {
+					t.Errorf("%v twice", a)
+				}
+				seen[a] = true
+			})
+		}
+		wg.Wait()
+		if d := time.Since(began); d != 0 || len(seen) != 200 {
+			t.Errorf("%d after %v", len(seen), d)
+		}
+		if n := s.count(typeDiscover); n > 300 || p.Stats().NAKs != 0 {
+			t.Errorf("%d asked, %+v", n, p.Stats())
+		}
+	})
+}

@@ -22,7 +22,9 @@ type leaseServer struct {
 	silent  bool
 	refuse  byte // the message type that is answered by NAK
 	same    bool // one address for all
+	lazy    bool // an address is kept when it is leased, not when it is offered
 	next    uint32
+	offered netip.Addr
 	held    map[string]netip.Addr // by client identifier
 	free    []netip.Addr          // released
 	heard   []heard
@@ -113,9 +115,18 @@ func (s *leaseServer) hear(p packet2) {
 			a = netip.AddrFrom4([4]byte{192, 0, 2 + byte(s.next>>8), byte(s.next)})
 			s.next++
 		}
-		s.held[h.id] = a
+		if s.lazy && !known {
+			s.next-- // anybody who asks is offered it
+			s.offered = a
+		} else {
+			s.held[h.id] = a
+		}
 		s.answer(m, typeOffer, a)
 	case typeRequest:
+		if s.lazy && h.addr == s.offered && s.offered.IsValid() {
+			s.held[h.id], s.offered = h.addr, netip.Addr{}
+			s.next++
+		}
 		if a, known := s.held[h.id]; known && a == h.addr {
 			s.answer(m, typeACK, a)
 		} else {

@@ -15,8 +15,8 @@ import (
 )
 
 // ListenInterface opens a DHCP client's socket on an Ethernet interface, for LeasePool.Serve: it hears what comes to port 68
-// whatever address it is for, and sends from none, beside a DHCP client that the system itself may run there. It needs
-// CAP_NET_RAW, and Linux.
+// whatever address it is for, and sends from none, beside a DHCP client that the system itself may run there. A DHCP server on
+// this very host does not hear it. It needs CAP_NET_RAW, and Linux.
 func ListenInterface(name string) (net.PacketConn, error) {
 	link, err := etherByName(name)
 	if err != nil {

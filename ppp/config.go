@@ -45,7 +45,7 @@ type Config struct {
 
 	// The network.
 	Addr   netip.Addr   // this end's IPv4 address; zero means ask the far side
-	Pool   AddrPool     // for a far side whose Grant names no address; nil refuses it
+	Pool   AddrPool     // for a far side whose Grant names no address, or nil refuses it; an AddrClaimer is told of an address that a Grant names
 	DNS    []netip.Addr // told to a far side that asks
 	NBNS   []netip.Addr
 	NoIPv4 bool

@@ -98,6 +98,39 @@ func TestPoolSetFixed(t *testing.T) {
 	}
 }
 
+// What was fixed elsewhere, and no longer is, is not the pool's when it comes back.
+func TestPoolFixedElsewhere(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.7")
+	p := &Pool{Prefixes: prefixes("10.0.0.0/30"), Fixed: map[string][]netip.Prefix{"alice": prefixes("192.0.2.7/32")}}
+	one, err := p.Claim(context.Background(), "", "alice", addr)
+	if err != nil || len(one) != 1 {
+		t.Fatalf("%v, %v", one, err)
+	}
+	two, err := p.Claim(context.Background(), "", "alice", addr)
+	if err != nil || len(two) != 1 {
+		t.Fatalf("%v, %v", two, err)
+	}
+	if err := p.SetFixed(nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Put(one)
+	if got, err := p.Claim(context.Background(), "", "bob", addr); !errors.Is(err, ErrAddressInUse) {
+		t.Errorf("bob, while alice has it: %v, %v", got, err)
+	}
+	p.Put(two)
+	if s := p.Stats(); s.IPv4 != (PoolCount{2, 0}) {
+		t.Errorf("%+v", s)
+	}
+	for range 2 {
+		if got := get(t, p, ""); got[0].Addr() == addr {
+			t.Error("given to anybody")
+		}
+	}
+	if _, err := p.Get(context.Background(), "", ""); !errors.Is(err, ErrPoolExhausted) {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a Grant names is given to nobody else while it is in use, and afterwards last of all.
 func TestPoolClaim(t *testing.T) {
 	ctx := context.Background()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -186,8 +187,12 @@ func TestSharedAddressIsToldByIPV6CP(t *testing.T) {
 
 // Addresses of 100,000 sessions: what one costs does not grow with how many there are.
 func BenchmarkPool(b *testing.B) {
-	for _, n := range []int{1000, 100_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+	for _, c := range []struct {
+		n    int
+		file bool
+	}{{1000, false}, {100_000, false}, {100_000, true}} {
+		n := c.n
+		b.Run(fmt.Sprintf("%d,file=%v", n, c.file), func(b *testing.B) {
 			users := make([]string, n)
 			for i := range users {
 				users[i] = fmt.Sprint("user", i)
@@ -196,6 +201,9 @@ func BenchmarkPool(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&before)
 			p := &Pool{Prefixes: prefixes("10.0.0.0/14")}
+			if c.file {
+				p.File = filepath.Join(b.TempDir(), "pool")
+			}
 			given := make([][]netip.Prefix, n)
 			for i := range given {
 				given[i], _ = p.Get(context.Background(), "", users[i])

@@ -219,15 +219,15 @@ func (l *lruPool) put(e *poolEntry, now time.Time) {
 		return
 	}
 	e.since = now
-	if l.used--; e.claimed {
-		e.place = l.kept.PushBack(e)
-		return
-	}
-	if !l.set.has(e.number) {
+	l.used--
+	switch {
+	case !l.set.has(e.number):
 		l.forget(e) // was fixed when it was given
-		return
+	case e.claimed:
+		e.place = l.kept.PushBack(e)
+	default:
+		e.place = l.free.PushBack(e)
 	}
-	e.place = l.free.PushBack(e)
 }
 
 // forget drops an entry that is in no list.
