@@ -232,6 +232,7 @@ func (s *server) open(ctx context.Context, code Code) (*socket, *waiter, error) 
 		return nil, nil, err
 	}
 	k := &socket{server: s, conn: conn, closed: make(chan struct{}), stopped: make(chan struct{})}
+	k.watched = s.sealed()
 	k.heard.Store(time.Now().UnixNano())
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -199,11 +199,8 @@ func (p *Proxy) loops(q *Packet) error {
 
 // refusal is an Access-Reject that is not an Authenticator's.
 func refusal(q *Packet) *Packet {
-	p := &Packet{Code: AccessReject}
-	if eap, ok := q.concat(EAPMessage); ok {
-		return eapRejected(eap)
-	}
-	return p
+	eap, _ := q.concat(EAPMessage)
+	return eapRejected(eap)
 }
 
 func (p *Proxy) log() *slog.Logger {

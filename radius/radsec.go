@@ -21,9 +21,10 @@ import (
 //	          silent for 30 s                    still silent              still silent
 //	in use ─────────────────────▶ Status-Server ─────────────▶ suspected ─────────────▶ closed; dialled again when there is
 //	  ▲                                 │                          │                    a request, 1 s after a failure and
-//	  └──────── a verified reply ───────┴──────────────────────────┘                    then after twice as long, to 1 min
+//	  └──────── a verified reply ───────┴──────────────────────────┘                    then after twice as long, to 15 s
 //
-// (RFC 3539 section 3.4.1, by the Status-Server of RFC 6614 section 2.2.) Suspected, the server is asked after others.
+// (RFC 3539 section 3.4.1, by Status-Server on an identifier of its own, 0: RFC 6613 section 2.6.5.) Suspected, the server is
+// asked after others.
 
 const (
 	radsecSecret Secret = "radsec" // RFC 6614 section 2.3: TLS protects, but the digests want one
@@ -34,7 +35,7 @@ const (
 	packetTime = 10 * time.Second // from a packet's first byte to its last
 	sayTime    = time.Second      // for the far end to have said why it takes nothing
 	firstDial  = time.Second      // to wait after a connection failed
-	longDial   = time.Minute
+	longDial   = 15 * time.Second // less than a request waits: each has a try
 )
 
 // sealed reports whether the server is asked by TLS.
@@ -199,6 +200,7 @@ func (s *server) dialTLS(ctx context.Context, dial func(ctx context.Context, net
 	if time.Now().Before(until) {
 		return nil, &pauseError{until, why}
 	}
+	asker := ctx
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err := dial(ctx, "tcp", s.addr)
@@ -217,6 +219,9 @@ func (s *server) dialTLS(ctx context.Context, dial func(ctx context.Context, net
 	defer s.mu.Unlock()
 	if err == nil {
 		return conn, nil
+	}
+	if why := context.Cause(asker); why != nil && !errors.Is(why, ErrNoAnswer) {
+		return nil, why // who asked has left; that says nothing about the server
 	}
 	s.backOff(err)
 	return nil, &pauseError{s.dialAt, err}
@@ -349,12 +354,12 @@ func (k *socket) watch() {
 	}
 }
 
-// askStatus sends a Status-Server; nil: every identifier is waited for, which is as good.
+// askStatus sends a Status-Server.
 func (k *socket) askStatus() *waiter {
 	w := &waiter{code: StatusServer, reply: make(chan *Packet, 1)}
-	if !k.reserve(w) {
-		return nil
-	}
+	k.mu.Lock()
+	k.waiters[0] = w // and id 0: nobody else has it
+	k.mu.Unlock()
 	rand.Read(w.auth[:])
 	p := &Packet{Code: StatusServer}
 	k.server.client.addNAS(p, nil)

@@ -268,6 +268,70 @@ func TestRadSecBacksOff(t *testing.T) {
 	})
 }
 
+// A connection on which every identifier is waited for is asked whether it lives, on one that is kept for that; more requests
+// go by another connection.
+func TestRadSecWatchdogOfABusyConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waiting atomic.Int32
+		r := newSealedRig(t, &Server{Handler: func(ctx context.Context, from netip.AddrPort, p *Packet) (*Packet, error) {
+			if p.Code == StatusServer {
+				return nil, nil
+			}
+			waiting.Add(1)
+			<-ctx.Done()
+			return nil, ErrDrop
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := r.client.servers(false)[0]
+		var wg sync.WaitGroup
+		for range 255 + 3 {
+			wg.Go(func() {
+				p := &Packet{Code: AccessRequest}
+				pap(p)
+				s.roundTripTLS(ctx, p, 20, time.Minute)
+			})
+		}
+		synctest.Wait()
+		if waiting.Load() != 258 || r.dials.Load() != 2 {
+			t.Fatalf("%d requests on %d connections", waiting.Load(), r.dials.Load())
+		}
+		time.Sleep(2 * time.Minute)
+		if st := s.snapshot(); r.dials.Load() != 2 || st.Dead || st.Replies < 4 {
+			t.Errorf("%d connections, %+v", r.dials.Load(), st)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+// Who leaves while it is dialled for him says nothing about the server.
+func TestRadSecAskerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSealedRig(t, &Server{Authenticator: passwords})
+		slow := true
+		dial := r.client.Dial
+		r.client.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if slow {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return dial(ctx, network, addr)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.client.Authenticate(ctx, ask(t, ppp.PAP, "alice", "secret")); !errors.Is(err, context.DeadlineExceeded) || r.client.Stats()[0].Dead {
+			t.Errorf("%v, %+v", err, r.client.Stats()[0])
+		}
+		slow = false
+		start := time.Now()
+		login(t, r.client)
+		if time.Since(start) != 0 {
+			t.Errorf("the next one waited %v", time.Since(start))
+		}
+	})
+}
+
 // A connection whose far end is gone without a word is found out, and closed.
 func TestRadSecWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -179,7 +179,7 @@ func (s *Server) respond(r *request) (*Packet, error) {
 }
 
 // status answers a Status-Server: an authentication port accepts, as does RadSec; an accounting port responds (RFC 5997
-// section 3, RFC 6613 section 2.6.5).
+// section 3).
 func (s *Server) status(r *request) *Packet {
 	if r.way.accounts() || !r.sealed && s.Authenticator == nil && s.Handler == nil {
 		return &Packet{Code: AccountingResponse}

@@ -29,6 +29,7 @@ type socket struct {
 type table struct {
 	mu      sync.Mutex
 	over    bool // nobody may begin to wait
+	watched bool // identifier 0 is kept for the watchdog, which needs one above all when all are waited for
 	next    byte
 	busy    int
 	waiters [256]*waiter
@@ -47,10 +48,14 @@ type waiter struct {
 func (k *table) reserve(w *waiter) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.over || k.busy == len(k.waiters) {
+	most := len(k.waiters)
+	if k.watched {
+		most--
+	}
+	if k.over || k.busy == most {
 		return false
 	}
-	for k.waiters[k.next] != nil {
+	for k.waiters[k.next] != nil || k.watched && k.next == 0 {
 		k.next++
 	}
 	w.id = k.next
@@ -72,7 +77,9 @@ func (k *table) release(w *waiter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waiters[w.id] = nil
-	k.busy--
+	if w.id != 0 || !k.watched {
+		k.busy--
+	}
 }
 
 // find returns who waits for the reply to a request that has been sent; nil: nobody.

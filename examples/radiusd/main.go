@@ -54,5 +54,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	return s.run(ctx, hangup, func() (*config, error) { return readConfig(*file) })
+	return s.run(ctx, c, hangup, func() (*config, error) { return readConfig(*file) })
 }

@@ -228,7 +228,7 @@ func start(t *testing.T, file string) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.run(ctx, r.hangup, func() (*config, error) { return readConfig(file) }) }()
+	go func() { done <- s.run(ctx, c, r.hangup, func() (*config, error) { return readConfig(file) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {

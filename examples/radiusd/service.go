@@ -129,11 +129,7 @@ func (s *service) use(c *config) error {
 }
 
 // run serves until ctx ends or something fails.
-func (s *service) run(ctx context.Context, hangup <-chan os.Signal, reread func() (*config, error)) error {
-	c, err := reread()
-	if err != nil {
-		return err
-	}
+func (s *service) run(ctx context.Context, c *config, hangup <-chan os.Signal, reread func() (*config, error)) error {
 	defer s.pools.close()
 	if err := s.use(c); err != nil {
 		return err
