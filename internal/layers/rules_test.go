@@ -50,7 +50,7 @@ var rules = map[string]rule{
 }
 
 // testOnly are helpers for tests that no program should link; the packages that users test with may.
-var testOnly = []string{"internal/memnet", "internal/peer/...", "internal/netns", "internal/layers", "internal/gates", "internal/interop/...", "internal/bench/..."}
+var testOnly = []string{"internal/memnet", "internal/peer/...", "internal/netns", "internal/offload/offloadtest", "internal/layers", "internal/gates", "internal/interop/...", "internal/bench/..."}
 
 // lean are packages whose users pay for little: nothing they link, however indirectly, is one of these. net/http would
 // bring its server and HTTP/2 into every client.

@@ -3,14 +3,15 @@ package netstack
 import (
 	"sync"
 
+	"github.com/dialway/dialway/internal/offload"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/stack/gro"
 )
 
-// An input is where packets come in: it joins consecutive segments of a flow, since most of what the stack does costs
-// the same for each.
+// An input is where packets come in: it joins segments of a flow, since most of what the stack does costs the same for each.
+// Consecutive ones, as they mostly are, become one before the stack sees them; the stack itself joins others.
 type input struct {
 	groups sync.Pool // of *group
 
@@ -22,7 +23,8 @@ type input struct {
 
 // A group is what comes in at once.
 type group struct {
-	join gro.GRO
+	join offload.Joiner
+	rest gro.GRO // what is not consecutive
 	dev  *device // of what has been joined
 }
 
@@ -30,7 +32,7 @@ func newInput() *input {
 	i := &input{empty: make(chan struct{})}
 	i.groups.New = func() any {
 		g := new(group)
-		g.join.Init(true)
+		g.rest.Init(true)
 		return g
 	}
 	return i
@@ -69,24 +71,54 @@ func (i *input) close() {
 	}
 }
 
-// add adds a copy of a packet for a device, and delivers what it cannot be joined with.
+// add adds a packet for a device, and delivers what it cannot be joined with. The packet is lent until the group is left;
+// what is delivered is a copy.
 func (g *group) add(d *device, p []byte) {
 	if g.dev != d {
 		g.flush()
-		g.dev, g.join.Dispatcher = d, d
+		g.dev, g.rest.Dispatcher = d, d
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(p)})
+	if !g.join.Add(p) {
+		g.deliver()
+		g.join.Add(p)
+	}
+}
+
+// deliver hands on what is joined.
+func (g *group) deliver() {
+	if g.join.Len() == 0 {
+		return
+	}
+	parts, n := g.join.Finish()
+	parts = parts[1:] // without the header for a kernel
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	v := buffer.NewView(size)
+	for _, p := range parts {
+		v.Write(p)
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 	pkt.NetworkProtocolNumber = header.IPv4ProtocolNumber
-	if p[0]>>4 == 6 {
+	if parts[0][0]>>4 == 6 {
 		pkt.NetworkProtocolNumber = header.IPv6ProtocolNumber
 	}
-	g.join.Enqueue(pkt)
+	clear(parts)
+	if n == 1 {
+		g.rest.Enqueue(pkt)
+	} else {
+		g.rest.Flush() // order
+		pkt.RXChecksumValidated = true
+		g.dev.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
+	}
 	pkt.DecRef()
 }
 
 func (g *group) flush() {
 	if g.dev != nil {
-		g.join.Flush()
-		g.dev, g.join.Dispatcher = nil, nil
+		g.deliver()
+		g.rest.Flush()
+		g.dev, g.rest.Dispatcher = nil, nil
 	}
 }

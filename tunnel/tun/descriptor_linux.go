@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/dialway/dialway/internal/offload"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,11 +18,11 @@ type descriptor struct {
 
 	rmu   sync.Mutex
 	buf   []byte // with offload: a virtio header and 64 KiB
-	split splitter
+	split offload.Splitter
 	read  ioCall
 
 	wmu      sync.Mutex
-	join     joiner
+	join     offload.Joiner
 	refusals refusals
 	iov      []unix.Iovec
 	write    ioCall
@@ -60,7 +61,7 @@ func (d *descriptor) init() (err error) {
 		}
 		const tcp, udp = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6, unix.TUN_F_USO4 | unix.TUN_F_USO6
 		if err = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, tcp); err == nil {
-			d.join.udp = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, tcp|udp) == nil // since Linux 6.2
+			d.join.UDP = unix.IoctlSetInt(int(fd), unix.TUNSETOFFLOAD, tcp|udp) == nil // since Linux 6.2
 		}
 	})
 	if err == nil {
@@ -72,8 +73,8 @@ func (d *descriptor) init() (err error) {
 
 // prepare makes what every call needs.
 func (d *descriptor) prepare() {
-	if d.join.off = !d.vnet; d.vnet {
-		d.buf = make([]byte, vnetLen+1<<16)
+	if d.join.Off = !d.vnet; d.vnet {
+		d.buf = make([]byte, offload.HeaderLen+1<<16)
 	}
 	d.read.now = func(fd uintptr) { d.read.n, d.read.err = retry(fd, d.read.b, unix.Read) }
 	d.read.try = func(fd uintptr) bool {
@@ -103,8 +104,8 @@ func (d *descriptor) Read(bufs [][]byte, sizes []int, offset int) (n int, err er
 	defer d.rmu.Unlock()
 	for more := true; n < len(bufs) && err == nil; {
 		switch b := bufs[n][offset:]; {
-		case d.split.more():
-			sizes[n], err = d.split.next(b)
+		case d.split.More():
+			sizes[n], err = d.split.Next(b)
 		case d.vnet:
 			if more, err = d.readLarge(n == 0); more && err == nil {
 				continue
@@ -132,19 +133,19 @@ func (d *descriptor) readLarge(wait bool) (bool, error) {
 	if k == 0 || err != nil {
 		return false, err
 	}
-	if k < vnetLen {
-		return false, errHeader
+	if k < offload.HeaderLen {
+		return false, offload.ErrHeader
 	}
-	var v vnet
-	v.decode(d.buf)
-	return true, d.split.begin(v, d.buf[vnetLen:k])
+	var v offload.Header
+	v.Decode(d.buf)
+	return true, d.split.Begin(v, d.buf[offload.HeaderLen:k])
 }
 
 // readSmall reads a packet as it is, without offload; 0: there is none.
 func (d *descriptor) readSmall(b []byte, wait bool) (int, error) {
 	k, err := d.readInto(b, wait)
 	if err == nil && k == len(b) && isCut(b) {
-		err = errTooSmall
+		err = offload.ErrTooSmall
 	}
 	return k, err
 }
@@ -176,18 +177,18 @@ func (d *descriptor) Write(bufs [][]byte, offset int) (n int, err error) {
 	d.wmu.Lock()
 	defer d.wmu.Unlock()
 	for _, b := range bufs {
-		if len(b) <= offset || len(b)-offset > maxJoined {
+		if len(b) <= offset || len(b)-offset > offload.MaxPacket {
 			continue
 		}
-		if p := b[offset:]; !d.join.add(p) {
+		if p := b[offset:]; !d.join.Add(p) {
 			sent, err := d.flush()
 			if n += sent; err != nil {
 				return n, err
 			}
-			d.join.add(p)
+			d.join.Add(p)
 		}
 	}
-	if d.join.n > 0 {
+	if d.join.Len() > 0 {
 		sent, e := d.flush()
 		n, err = n+sent, e
 	}
@@ -196,7 +197,7 @@ func (d *descriptor) Write(bufs [][]byte, offset int) (n int, err error) {
 
 // flush writes what is joined.
 func (d *descriptor) flush() (int, error) {
-	parts, packets := d.join.finish()
+	parts, packets := d.join.Finish()
 	if !d.vnet {
 		parts = parts[1:]
 	}
@@ -219,7 +220,7 @@ func (d *descriptor) flush() (int, error) {
 		return packets, nil
 	case d.write.err == unix.EINVAL && packets > 1:
 		d.refusals.refused()
-		d.join.off = d.refusals.giveUp()
+		d.join.Off = d.refusals.giveUp()
 	}
 	return 0, nil
 }

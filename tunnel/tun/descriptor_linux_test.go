@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/dialway/dialway/internal/offload"
+	"github.com/dialway/dialway/internal/offload/offloadtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +19,7 @@ func pair(t *testing.T) (d *descriptor, far int) {
 		t.Fatal(err)
 	}
 	d = &descriptor{file: os.NewFile(uintptr(fds[0]), "pair")}
-	d.vnet, d.join.udp = true, true
+	d.vnet, d.join.UDP = true, true
 	if d.raw, err = d.file.SyscallConn(); err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +36,17 @@ func read(t *testing.T, fd int) []byte {
 		t.Fatal(err)
 	}
 	return b[:n]
+}
+
+// bulk is what a read of a stream brings, and its packets.
+func bulk() (large []byte, packets [][]byte) {
+	packets = offloadtest.Stream()
+	var j offload.Joiner
+	for _, p := range packets {
+		j.Add(bytes.Clone(p))
+	}
+	parts, _ := j.Finish()
+	return bytes.Join(parts, nil), packets
 }
 
 func TestDescriptorWritesJoinedPackets(t *testing.T) {
@@ -56,7 +69,7 @@ func TestDescriptorWritesJoinedPackets(t *testing.T) {
 	if got := read(t, far); !bytes.Equal(got, large) {
 		t.Errorf("%d bytes", len(got))
 	}
-	if got := read(t, far); !bytes.Equal(got, append(make([]byte, vnetLen), 1, 2, 3)) {
+	if got := read(t, far); !bytes.Equal(got, append(make([]byte, offload.HeaderLen), 1, 2, 3)) {
 		t.Errorf("%x", got)
 	}
 	if n := testing.AllocsPerRun(20, func() {
@@ -78,7 +91,7 @@ func TestDescriptorReadsManyAtOnce(t *testing.T) {
 		unix.Write(far, large)
 	}
 	unix.Write(far, []byte{1, 2}) // no header: lost
-	unix.Write(far, append(make([]byte, vnetLen), 9))
+	unix.Write(far, append(make([]byte, offload.HeaderLen), 9))
 	bufs, sizes := make([][]byte, batchSize), make([]int, batchSize)
 	for i := range bufs {
 		bufs[i] = make([]byte, 5+1400)
@@ -103,12 +116,12 @@ func TestDescriptorReadsManyAtOnce(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	// One that is too large is lost, and those behind it are not.
-	unix.Write(far, append(make([]byte, vnetLen), make([]byte, 2000)...))
-	if n, err := d.Read(bufs, sizes, 5); n != 0 || !errors.Is(err, errTooSmall) {
+	unix.Write(far, append(make([]byte, offload.HeaderLen), make([]byte, 2000)...))
+	if n, err := d.Read(bufs, sizes, 5); n != 0 || !errors.Is(err, offload.ErrTooSmall) {
 		t.Error(n, err)
 	}
 	unix.Write(far, large)
-	unix.Write(far, append(make([]byte, vnetLen), make([]byte, 2000)...))
+	unix.Write(far, append(make([]byte, offload.HeaderLen), make([]byte, 2000)...))
 	if n, err := d.Read(bufs, sizes, 5); n != 47 || err != nil {
 		t.Error(n, err)
 	}
@@ -144,9 +157,9 @@ func TestDescriptorWithoutOffload(t *testing.T) {
 			t.Error("packet", i)
 		}
 	}
-	large := makePacket(false, false, 0, flagACK, random(1500)) // cut by the system: somebody has raised the MTU
+	large := offloadtest.Packet(false, false, 0, 0x10, offloadtest.Random(1500)) // cut by the system: somebody has raised the MTU
 	unix.Write(far, large)
-	if n, err := d.Read(bufs, sizes, 5); n != 0 || err != errTooSmall {
+	if n, err := d.Read(bufs, sizes, 5); n != 0 || err != offload.ErrTooSmall {
 		t.Error(n, err)
 	}
 	unix.Write(far, packets[0])

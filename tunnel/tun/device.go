@@ -206,12 +206,12 @@ func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 
 // bySource is one of n for a packet's source address.
 func bySource(b []byte, offset, n int) int {
-	if len(b) < offset+minIPv4 {
+	if len(b) < offset+20 {
 		return 0
 	}
 	p := b[offset:]
 	src := binary.BigEndian.Uint32(p[12:]) // IPv4's; of IPv6, the middle of its source, where networks differ
-	if p[0]>>4 == 6 && len(p) >= headerIPv6 {
+	if p[0]>>4 == 6 && len(p) >= 40 {
 		src ^= binary.BigEndian.Uint32(p[20:]) // and its end, where hosts do
 	}
 	return int(uint64(src*0x9e3779b1) * uint64(n) >> 32) // Fibonacci hashing: neighbours go apart

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dialway/dialway/internal/offload/offloadtest"
 	"github.com/dialway/dialway/tunnel"
 	wtun "golang.zx2c4.com/wireguard/tun"
 )
@@ -223,11 +224,11 @@ func TestQueuesShareOutSources(t *testing.T) {
 	first, second := newFake(), newFake()
 	d := deviceOn(t, first)
 	d.more = append(d.more, new(queue).init(&library{Device: second}, 128, d.queue.mtu, &d.sys))
-	for _, k := range kinds {
+	for _, k := range offloadtest.Kinds {
 		var counts [2]int
 		for host := range 100 {
-			p := makePacket(k.v6, k.udp, 1, flagACK, []byte("data"))
-			if k.v6 {
+			p := offloadtest.Packet(k.IPv6, k.UDP, 1, 0x10, []byte("data"))
+			if k.IPv6 {
 				p[23] = byte(host)
 			} else {
 				p[15] = byte(host)

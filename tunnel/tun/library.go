@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/dialway/dialway/internal/offload"
 	wtun "golang.zx2c4.com/wireguard/tun"
 )
 
@@ -30,12 +31,12 @@ type library struct {
 func (l *library) Read(bufs [][]byte, sizes []int, offset int) (n int, err error) {
 	defer func() {
 		if recover() != nil {
-			n, err = 0, errTooSmall
+			n, err = 0, offload.ErrTooSmall
 		}
 	}()
 	n, err = l.Device.Read(bufs, sizes, offset)
 	if n == 1 && sizes[0] == len(bufs[0])-offset && isCut(bufs[0][offset:]) {
-		return 0, errTooSmall
+		return 0, offload.ErrTooSmall
 	}
 	return n, err
 }

@@ -1,56 +1,15 @@
-package tun
+package offload
 
 import (
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
+	"github.com/dialway/dialway/internal/offload/offloadtest"
 	"github.com/dialway/dialway/internal/packet"
 )
-
-// makePacket makes a packet with right checksums: IPv4 or IPv6, TCP or UDP.
-func makePacket(v6, udp bool, seq uint32, flags byte, payload []byte) []byte {
-	t := make([]byte, udpHeader, udpHeader+12+len(payload))
-	if udp {
-		binary.BigEndian.PutUint16(t[udpLen:], uint16(udpHeader+len(payload)))
-	} else {
-		t = make([]byte, minTCP+12)
-		binary.BigEndian.PutUint32(t[tcpSeq:], seq)
-		binary.BigEndian.PutUint32(t[tcpAck:], 77)
-		t[tcpOffset], t[tcpFlags] = (minTCP+12)/4<<4, flags
-		binary.BigEndian.PutUint16(t[tcpWindow:], 500)
-		copy(t[minTCP:], "\x01\x01\x08\x0aTIMEecho")
-	}
-	binary.BigEndian.PutUint16(t, 4242)
-	binary.BigEndian.PutUint16(t[2:], 80)
-	t = append(t, payload...)
-	proto := byte(packet.ProtoTCP)
-	if udp {
-		proto = packet.ProtoUDP
-	}
-	var p []byte
-	if v6 {
-		p = make([]byte, headerIPv6)
-		p[0], p[6], p[7], p[8], p[24] = 0x60, proto, 64, 0x20, 0x20
-		binary.BigEndian.PutUint16(p[4:], uint16(len(t)))
-	} else {
-		p = make([]byte, minIPv4)
-		p[0], p[6], p[8], p[9], p[12], p[16] = 0x45, 0x40, 64, proto, 10, 10
-		binary.BigEndian.PutUint16(p[2:], uint16(minIPv4+len(t)))
-		packet.IPv4(p).SetChecksum()
-	}
-	start := len(p)
-	p = append(p, t...)
-	at := start + tcpCsum
-	if udp {
-		at = start + udpCsum
-	}
-	binary.BigEndian.PutUint16(p[at:], checksumOf(p, start, proto))
-	return p
-}
 
 // checksumOf is the right transport checksum of a packet whose field is zero.
 func checksumOf(p []byte, start int, proto byte) uint16 {
@@ -61,26 +20,16 @@ func checksumOf(p []byte, start int, proto byte) uint16 {
 	return packet.Checksum(p[start:], packet.Sum(addrs, uint64(proto)+uint64(len(p)-start)))
 }
 
-func random(n int) []byte {
-	b := make([]byte, n)
-	r := rand.NewChaCha8([32]byte{byte(n)})
-	r.Read(b)
-	return b
-}
-
-// kinds of packets, as the tests go through them.
-var kinds = []struct{ v6, udp bool }{{false, false}, {true, false}, {false, true}, {true, true}}
-
-// joined writes packets to a joiner, and returns what it would write: each large packet with its header in front.
-func joined(j *joiner, packets [][]byte) (list [][]byte) {
+// joined writes packets to a Joiner, and returns what it would write: each large packet with its header in front.
+func joined(j *Joiner, packets [][]byte) (list [][]byte) {
 	finish := func() {
-		parts, _ := j.finish()
+		parts, _ := j.Finish()
 		list = append(list, bytes.Join(parts, nil))
 	}
 	for _, p := range packets {
-		if !j.add(p) {
+		if !j.Add(p) {
 			finish()
-			j.add(p)
+			j.Add(p)
 		}
 	}
 	if j.n > 0 {
@@ -92,15 +41,15 @@ func joined(j *joiner, packets [][]byte) (list [][]byte) {
 // split splits what joined returned.
 func split(t *testing.T, large []byte) (list [][]byte) {
 	t.Helper()
-	var v vnet
-	var s splitter
-	v.decode(large)
-	if err := s.begin(v, large[vnetLen:]); err != nil {
+	var v Header
+	var s Splitter
+	v.Decode(large)
+	if err := s.Begin(v, large[HeaderLen:]); err != nil {
 		t.Fatal(err)
 	}
-	for s.more() {
+	for s.More() {
 		p := make([]byte, 70000)
-		n, err := s.next(p)
+		n, err := s.Next(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,9 +58,9 @@ func split(t *testing.T, large []byte) (list [][]byte) {
 	return list
 }
 
-// What is joined is what the splitter splits again into the same packets, byte for byte.
+// What is joined is what the Splitter splits again into the same packets, byte for byte.
 func TestJoinAndSplit(t *testing.T) {
-	for _, k := range kinds {
+	for _, k := range offloadtest.Kinds {
 		t.Run(fmt.Sprintf("%+v", k), func(t *testing.T) {
 			var packets, want [][]byte
 			seq := uint32(1<<32 - 5000) // it wraps
@@ -120,15 +69,15 @@ func TestJoinAndSplit(t *testing.T) {
 				if i == 29 {
 					size, flags = 700, flagACK|flagPSH
 				}
-				p := makePacket(k.v6, k.udp, seq, flags, random(size))
-				if !k.v6 {
+				p := offloadtest.Packet(k.IPv6, k.UDP, seq, flags, offloadtest.Random(size))
+				if !k.IPv6 {
 					binary.BigEndian.PutUint16(p[4:], uint16(i))
 					packet.IPv4(p).SetChecksum()
 				}
 				seq += uint32(size)
 				packets, want = append(packets, p), append(want, bytes.Clone(p))
 			}
-			j := &joiner{udp: true}
+			j := &Joiner{UDP: true}
 			large := joined(j, packets)
 			if len(large) != 1 {
 				t.Fatalf("%d packets", len(large))
@@ -148,18 +97,18 @@ func TestJoinAndSplit(t *testing.T) {
 
 // What differs in anything that segments share is not joined, and passes as it is.
 func TestJoinKeepsApart(t *testing.T) {
-	for _, k := range kinds {
+	for _, k := range offloadtest.Kinds {
 		base := func(seq uint32, flags byte, size int) []byte {
-			return makePacket(k.v6, k.udp, seq, flags, random(size))
+			return offloadtest.Packet(k.IPv6, k.UDP, seq, flags, offloadtest.Random(size))
 		}
 		refresh := func(p []byte) []byte { // checksums of what was changed
 			start, proto, at := minIPv4, byte(packet.ProtoTCP), tcpCsum
-			if k.v6 {
+			if k.IPv6 {
 				start = headerIPv6
 			} else {
 				packet.IPv4(p).SetChecksum()
 			}
-			if k.udp {
+			if k.UDP {
 				proto, at = packet.ProtoUDP, udpCsum
 			}
 			p[start+at], p[start+at+1] = 0, 0
@@ -167,7 +116,7 @@ func TestJoinKeepsApart(t *testing.T) {
 			return p
 		}
 		start := minIPv4
-		if k.v6 {
+		if k.IPv6 {
 			start = headerIPv6
 		}
 		second := func(change func(p []byte)) []byte {
@@ -184,7 +133,7 @@ func TestJoinKeepsApart(t *testing.T) {
 			"cut":           base(1000, flagACK, 1000)[:start+200],
 			"no packet":     {1, 2, 3},
 		}
-		if !k.v6 {
+		if !k.IPv6 {
 			cases["time to live"] = second(func(p []byte) { p[8]-- })
 			cases["fragment"] = second(func(p []byte) { p[6] = 0x20 })
 			cases["DF"] = second(func(p []byte) { p[6] = 0 })
@@ -193,7 +142,7 @@ func TestJoinKeepsApart(t *testing.T) {
 			cases["hop limit"] = second(func(p []byte) { p[7]-- })
 			cases["flow label"] = second(func(p []byte) { p[3]++ })
 		}
-		if k.udp {
+		if k.UDP {
 			cases["no checksum"] = func() []byte {
 				p := base(1000, flagACK, 1000)
 				p[start+udpCsum], p[start+udpCsum+1] = 0, 0
@@ -211,53 +160,53 @@ func TestJoinKeepsApart(t *testing.T) {
 		for name, p := range cases {
 			a := base(0, flagACK, 1000)
 			want := [][]byte{bytes.Clone(a), bytes.Clone(p)}
-			got := joined(&joiner{udp: true}, [][]byte{a, p})
-			if len(got) != 2 || !bytes.Equal(got[0][vnetLen:], want[0]) || !bytes.Equal(got[1][vnetLen:], want[1]) || !bytes.Equal(got[0][:vnetLen], make([]byte, vnetLen)) {
+			got := joined(&Joiner{UDP: true}, [][]byte{a, p})
+			if len(got) != 2 || !bytes.Equal(got[0][HeaderLen:], want[0]) || !bytes.Equal(got[1][HeaderLen:], want[1]) || !bytes.Equal(got[0][:HeaderLen], make([]byte, HeaderLen)) {
 				t.Errorf("%+v, %s: %d packets", k, name, len(got))
 			}
 		}
 		// The first has a bad checksum.
 		a := base(0, flagACK, 1000)
 		a[len(a)-1]++
-		if got := joined(&joiner{udp: true}, [][]byte{a, base(1000, flagACK, 1000), base(2000, flagACK, 1000)}); len(got) != 2 || len(got[1]) < 2000 {
+		if got := joined(&Joiner{UDP: true}, [][]byte{a, base(1000, flagACK, 1000), base(2000, flagACK, 1000)}); len(got) != 2 || len(got[1]) < 2000 {
 			t.Errorf("%+v, bad first: %d packets", k, len(got))
 		}
 		// A shorter one, or one with PSH, is the last.
-		if got := joined(&joiner{udp: true}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 500), base(1500, flagACK, 500)}); len(got) != 2 {
+		if got := joined(&Joiner{UDP: true}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 500), base(1500, flagACK, 500)}); len(got) != 2 {
 			t.Errorf("%+v, short: %d packets", k, len(got))
 		}
-		if got := joined(&joiner{udp: true}, [][]byte{base(0, flagACK|flagPSH, 1000), base(1000, flagACK, 1000)}); (len(got) == 1) != k.udp {
+		if got := joined(&Joiner{UDP: true}, [][]byte{base(0, flagACK|flagPSH, 1000), base(1000, flagACK, 1000)}); (len(got) == 1) != k.UDP {
 			t.Errorf("%+v, PSH: %d packets", k, len(got))
 		}
-		if got := joined(&joiner{}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 1000)}); (len(got) == 2) != k.udp {
+		if got := joined(&Joiner{}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 1000)}); (len(got) == 2) != k.UDP {
 			t.Errorf("%+v, no UDP: %d packets", k, len(got))
 		}
-		if got := joined(&joiner{udp: true, off: true}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 1000)}); len(got) != 2 {
+		if got := joined(&Joiner{UDP: true, Off: true}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 1000)}); len(got) != 2 {
 			t.Errorf("%+v, off: %d packets", k, len(got))
 		}
 	}
 }
 
 func TestJoinIsBounded(t *testing.T) {
-	for _, k := range kinds {
+	for _, k := range offloadtest.Kinds {
 		var packets [][]byte
 		for i := range 200 {
-			packets = append(packets, makePacket(k.v6, k.udp, uint32(i*1000), flagACK, random(1000)))
+			packets = append(packets, offloadtest.Packet(k.IPv6, k.UDP, uint32(i*1000), flagACK, offloadtest.Random(1000)))
 		}
-		for _, p := range joined(&joiner{udp: true}, packets) {
-			if len(p)-vnetLen > 65535 {
+		for _, p := range joined(&Joiner{UDP: true}, packets) {
+			if len(p)-HeaderLen > 65535 {
 				t.Errorf("%d bytes", len(p))
 			}
 		}
 		packets = packets[:0]
 		for i := range 3000 {
-			packets = append(packets, makePacket(k.v6, k.udp, uint32(i), flagACK, []byte{1}))
+			packets = append(packets, offloadtest.Packet(k.IPv6, k.UDP, uint32(i), flagACK, []byte{1}))
 		}
 		most := maxSegment
-		if k.udp {
+		if k.UDP {
 			most = maxDgrams
 		}
-		for _, p := range joined(&joiner{udp: true}, packets) {
+		for _, p := range joined(&Joiner{UDP: true}, packets) {
 			if n := len(split(t, p)); n > most {
 				t.Errorf("%d packets", n)
 			}
@@ -266,41 +215,41 @@ func TestJoinIsBounded(t *testing.T) {
 }
 
 func TestSplitRefuses(t *testing.T) {
-	whole := joined(&joiner{udp: true}, [][]byte{makePacket(false, false, 0, flagACK, random(1000)), makePacket(false, false, 1000, flagACK, random(1000))})[0]
-	var v vnet
-	v.decode(whole)
-	p := whole[vnetLen:]
-	for name, f := range map[string]func(v *vnet, p *[]byte){
-		"no size":          func(v *vnet, p *[]byte) { v.gsoSize = 0 },
-		"no checksum":      func(v *vnet, p *[]byte) { v.flags = 0 },
-		"cut":              func(v *vnet, p *[]byte) { *p = (*p)[:30] },
-		"only headers":     func(v *vnet, p *[]byte) { *p = (*p)[:52] },
-		"empty":            func(v *vnet, p *[]byte) { *p = nil },
-		"other version":    func(v *vnet, p *[]byte) { v.gso = gsoTCP6 },
-		"unknown":          func(v *vnet, p *[]byte) { v.gso = 9 },
-		"checksum outside": func(v *vnet, p *[]byte) { v.csumOffset = 60000 },
-		"checksum moved":   func(v *vnet, p *[]byte) { v.csumOffset = 4 },
-		"start":            func(v *vnet, p *[]byte) { v.csumStart = 24 },
-		"start in front":   func(v *vnet, p *[]byte) { v.csumStart = 4 },
-		"no TCP header":    func(v *vnet, p *[]byte) { (*p)[20+tcpOffset] = 0x40 },
+	whole := joined(&Joiner{UDP: true}, [][]byte{offloadtest.Packet(false, false, 0, flagACK, offloadtest.Random(1000)), offloadtest.Packet(false, false, 1000, flagACK, offloadtest.Random(1000))})[0]
+	var v Header
+	v.Decode(whole)
+	p := whole[HeaderLen:]
+	for name, f := range map[string]func(v *Header, p *[]byte){
+		"no size":          func(v *Header, p *[]byte) { v.gsoSize = 0 },
+		"no checksum":      func(v *Header, p *[]byte) { v.flags = 0 },
+		"cut":              func(v *Header, p *[]byte) { *p = (*p)[:30] },
+		"only headers":     func(v *Header, p *[]byte) { *p = (*p)[:52] },
+		"empty":            func(v *Header, p *[]byte) { *p = nil },
+		"other version":    func(v *Header, p *[]byte) { v.gso = gsoTCP6 },
+		"unknown":          func(v *Header, p *[]byte) { v.gso = 9 },
+		"checksum outside": func(v *Header, p *[]byte) { v.csumOffset = 60000 },
+		"checksum moved":   func(v *Header, p *[]byte) { v.csumOffset = 4 },
+		"start":            func(v *Header, p *[]byte) { v.csumStart = 24 },
+		"start in front":   func(v *Header, p *[]byte) { v.csumStart = 4 },
+		"no TCP header":    func(v *Header, p *[]byte) { (*p)[20+tcpOffset] = 0x40 },
 	} {
 		x, q := v, bytes.Clone(p)
 		f(&x, &q)
-		var s splitter
-		if err := s.begin(x, q); err != errHeader || s.more() {
+		var s Splitter
+		if err := s.Begin(x, q); err != ErrHeader || s.More() {
 			t.Error(name, err)
 		}
 	}
-	var s splitter
-	if err := s.begin(vnet{}, nil); err != errHeader {
+	var s Splitter
+	if err := s.Begin(Header{}, nil); err != ErrHeader {
 		t.Error(err)
 	}
 	// A packet that is larger than the buffers.
-	for _, x := range []vnet{v, {}} {
-		if err := s.begin(x, bytes.Clone(p)); err != nil {
+	for _, x := range []Header{v, {}} {
+		if err := s.Begin(x, bytes.Clone(p)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.next(make([]byte, 500)); !errors.Is(err, errTooSmall) || s.more() {
+		if _, err := s.Next(make([]byte, 500)); !errors.Is(err, ErrTooSmall) || s.More() {
 			t.Error(err)
 		}
 	}
@@ -308,21 +257,21 @@ func TestSplitRefuses(t *testing.T) {
 
 // A checksum that the system leaves to us.
 func TestSplitMakesChecksum(t *testing.T) {
-	for _, k := range kinds {
-		want := makePacket(k.v6, k.udp, 5, flagACK, random(333))
+	for _, k := range offloadtest.Kinds {
+		want := offloadtest.Packet(k.IPv6, k.UDP, 5, flagACK, offloadtest.Random(333))
 		p := bytes.Clone(want)
-		v := vnet{flags: needsCsum, csumStart: minIPv4, csumOffset: tcpCsum}
+		v := Header{flags: needsCsum, csumStart: minIPv4, csumOffset: tcpCsum}
 		proto, addrs := uint64(packet.ProtoTCP), p[12:20]
-		if k.v6 {
+		if k.IPv6 {
 			v.csumStart, addrs = headerIPv6, p[8:40]
 		}
-		if k.udp {
+		if k.UDP {
 			v.csumOffset, proto = udpCsum, packet.ProtoUDP
 		}
 		n := len(p) - int(v.csumStart)
 		binary.BigEndian.PutUint16(p[v.csumStart+v.csumOffset:], ^packet.Fold(packet.Sum(addrs, proto+uint64(n))))
-		head := make([]byte, vnetLen)
-		v.encode(head)
+		head := make([]byte, HeaderLen)
+		v.Encode(head)
 		if got := split(t, append(head, p...)); len(got) != 1 || !bytes.Equal(got[0], want) {
 			t.Errorf("%+v", k)
 		}
@@ -332,38 +281,38 @@ func TestSplitMakesChecksum(t *testing.T) {
 func TestOffloadAllocatesNothing(t *testing.T) {
 	var packets [][]byte
 	for i := range 40 {
-		packets = append(packets, makePacket(false, false, uint32(i*1000), flagACK, random(1000)))
+		packets = append(packets, offloadtest.Packet(false, false, uint32(i*1000), flagACK, offloadtest.Random(1000)))
 	}
 	work := make([][]byte, len(packets))
 	for i := range work {
 		work[i] = bytes.Clone(packets[i])
 	}
-	large := joined(new(joiner), packets)[0]
-	var v vnet
-	v.decode(large)
-	var s splitter
-	j := new(joiner)
+	large := joined(new(Joiner), packets)[0]
+	var v Header
+	v.Decode(large)
+	var s Splitter
+	j := new(Joiner)
 	dst := make([]byte, 2000)
-	p := make([]byte, len(large)-vnetLen)
+	p := make([]byte, len(large)-HeaderLen)
 	if n := testing.AllocsPerRun(100, func() {
-		copy(p, large[vnetLen:])
-		s.begin(v, p)
-		for i := 0; s.more(); i++ {
-			n, _ := s.next(dst)
+		copy(p, large[HeaderLen:])
+		s.Begin(v, p)
+		for i := 0; s.More(); i++ {
+			n, _ := s.Next(dst)
 			copy(work[i], dst[:n])
-			if !j.add(work[i]) {
+			if !j.Add(work[i]) {
 				t.Error("not joined", i)
 			}
 		}
-		j.finish()
+		j.Finish()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func FuzzJoinAndSplit(f *testing.F) {
-	for _, k := range kinds {
-		f.Add(append(makePacket(k.v6, k.udp, 0, flagACK, random(64)), makePacket(k.v6, k.udp, 64, flagACK|flagPSH, random(20))...), uint16(100))
+	for _, k := range offloadtest.Kinds {
+		f.Add(append(offloadtest.Packet(k.IPv6, k.UDP, 0, flagACK, offloadtest.Random(64)), offloadtest.Packet(k.IPv6, k.UDP, 64, flagACK|flagPSH, offloadtest.Random(20))...), uint16(100))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		at := min(int(cut), len(b))
@@ -378,7 +327,7 @@ func FuzzJoinAndSplit(f *testing.F) {
 			want = append(want, bytes.Clone(p))
 		}
 		var got [][]byte
-		for _, large := range joined(&joiner{udp: true}, list) {
+		for _, large := range joined(&Joiner{UDP: true}, list) {
 			got = append(got, split(t, large)...)
 		}
 		if len(got) != len(want) {
@@ -393,20 +342,20 @@ func FuzzJoinAndSplit(f *testing.F) {
 }
 
 func FuzzSplit(f *testing.F) {
-	f.Add(joined(new(joiner), [][]byte{makePacket(false, false, 0, flagACK, random(64)), makePacket(false, false, 64, flagACK, random(20))})[0])
+	f.Add(joined(new(Joiner), [][]byte{offloadtest.Packet(false, false, 0, flagACK, offloadtest.Random(64)), offloadtest.Packet(false, false, 64, flagACK, offloadtest.Random(20))})[0])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < vnetLen {
+		if len(b) < HeaderLen {
 			return
 		}
-		var v vnet
-		v.decode(b)
-		var s splitter
-		if s.begin(v, bytes.Clone(b[vnetLen:])) != nil {
+		var v Header
+		v.Decode(b)
+		var s Splitter
+		if s.Begin(v, bytes.Clone(b[HeaderLen:])) != nil {
 			return
 		}
 		dst, n := make([]byte, 1500), 0
-		for s.more() {
-			s.next(dst)
+		for s.More() {
+			s.Next(dst)
 			if n++; n > len(b) {
 				t.Fatal("endless")
 			}
@@ -416,46 +365,41 @@ func FuzzSplit(f *testing.F) {
 
 func BenchmarkSplit(b *testing.B) {
 	large, _ := bulk()
-	var v vnet
-	v.decode(large)
-	p, dst := bytes.Clone(large[vnetLen:]), make([]byte, 2000)
-	var s splitter
+	var v Header
+	v.Decode(large)
+	p, dst := bytes.Clone(large[HeaderLen:]), make([]byte, 2000)
+	var s Splitter
 	b.SetBytes(int64(len(p)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s.begin(v, p)
-		for s.more() {
-			s.next(dst)
+		s.Begin(v, p)
+		for s.More() {
+			s.Next(dst)
 		}
 	}
 }
 
 func BenchmarkJoin(b *testing.B) {
 	large, packets := bulk()
-	j := new(joiner)
+	j := new(Joiner)
 	b.SetBytes(int64(len(large)))
 	b.ReportAllocs()
 	first := bytes.Clone(packets[0])
 	for b.Loop() {
 		copy(packets[0], first)
 		for _, p := range packets {
-			j.add(p)
+			j.Add(p)
 		}
-		j.finish()
+		j.Finish()
 	}
 }
 
 // bulk is what a read of a stream brings, and its packets.
 func bulk() (large []byte, packets [][]byte) {
-	for i := range 47 {
-		p := makePacket(false, false, uint32(i*1348), flagACK, random(1348))
-		binary.BigEndian.PutUint16(p[4:], uint16(i))
-		packet.IPv4(p).SetChecksum()
-		packets = append(packets, p)
-	}
+	packets = offloadtest.Stream()
 	copies := make([][]byte, len(packets))
 	for i, p := range packets {
 		copies[i] = bytes.Clone(p)
 	}
-	return joined(new(joiner), copies)[0], packets
+	return joined(new(Joiner), copies)[0], packets
 }

@@ -1,4 +1,4 @@
-package tun
+package offload
 
 import (
 	"bytes"
@@ -7,17 +7,17 @@ import (
 	"github.com/dialway/dialway/internal/packet"
 )
 
-// A joiner makes one large packet of consecutive packets of a flow, for a system that takes up to 64 KiB at once: most of
-// what a packet costs there, it costs once. Nothing is copied: the large packet is a list of parts, the first packet and
+// A Joiner makes one large packet of consecutive packets of a flow, for a system, or a stack, that takes up to 64 KiB at
+// once: most of what a packet costs there, it costs once. Nothing is copied: the large packet is a list of parts, the first packet and
 // the payloads of the others.
 //
 // Packets are joined that differ in nothing but what a segment must differ in, and whose checksums are right, since the
 // system does not look any more. Consecutive ones only: senders send in runs, and so nothing is reordered.
-type joiner struct {
-	udp bool // the system takes joined datagrams, too
-	off bool // the system takes nothing that is joined
+type Joiner struct {
+	UDP bool // datagrams are joined, too
+	Off bool // nothing is joined
 
-	head   [vnetLen]byte
+	head   [HeaderLen]byte
 	parts  [][]byte // head, the first packet, payloads
 	n      int      // packets
 	first  segment
@@ -28,12 +28,12 @@ type joiner struct {
 }
 
 const (
-	maxJoined  = 65535
-	maxDgrams  = 64   // UDP_MAX_SEGMENTS of kernels before 6.9
-	maxSegment = 1000 // parts of one write: the system takes 1024
+	MaxPacket  = 65535 // bytes: the largest there is
+	maxDgrams  = 64    // UDP_MAX_SEGMENTS of kernels before 6.9
+	maxSegment = 1000  // parts of one write: the system takes 1024
 )
 
-// A segment is what a joiner knows of a packet.
+// A segment is what a Joiner knows of a packet.
 type segment struct {
 	p      []byte
 	start  int // of the transport header
@@ -45,7 +45,7 @@ func (s *segment) payload() []byte { return s.p[s.header:] }
 
 // read reports whether p may be joined with others at all.
 func (s *segment) read(p []byte, udp bool) bool {
-	if len(p) < minIPv4+udpHeader || len(p) > maxJoined {
+	if len(p) < minIPv4+udpHeader || len(p) > MaxPacket {
 		return false
 	}
 	var proto byte
@@ -115,13 +115,16 @@ func (s *segment) whole() bool {
 	return packet.Checksum(t, packet.Sum(addrs, proto+uint64(len(t)))) == 0
 }
 
-// add puts a packet behind what there is; false: it does not fit, and what there is must be written first. An empty joiner
+// Len is how many packets there are.
+func (j *Joiner) Len() int { return j.n }
+
+// Add puts a packet behind what there is; false: it does not fit, and what there is must be written first. An empty Joiner
 // takes any.
-func (j *joiner) add(p []byte) bool {
+func (j *Joiner) Add(p []byte) bool {
 	if j.n == 0 {
 		j.parts = append(j.parts[:0], j.head[:], p)
 		j.n, j.size, j.checks = 1, len(p), false
-		j.last = j.off || !j.first.read(p, j.udp)
+		j.last = j.Off || !j.first.read(p, j.UDP)
 		if t := j.first.start; !j.last && !j.first.udp {
 			j.seq = binary.BigEndian.Uint32(p[t+tcpSeq:]) + uint32(len(j.first.payload()))
 			j.last = p[t+tcpFlags]&flagPSH != 0
@@ -132,7 +135,7 @@ func (j *joiner) add(p []byte) bool {
 		return false
 	}
 	var s segment
-	if !s.read(p, j.udp) || !j.follows(&s) || !s.whole() {
+	if !s.read(p, j.UDP) || !j.follows(&s) || !s.whole() {
 		return false
 	}
 	if !j.checks {
@@ -159,21 +162,22 @@ func (j *joiner) add(p []byte) bool {
 }
 
 // follows reports whether a segment stands behind what there is.
-func (j *joiner) follows(s *segment) bool {
+func (j *Joiner) follows(s *segment) bool {
 	size := len(s.payload())
-	if size > len(j.first.payload()) || j.size+size > maxJoined || !j.first.like(s) {
+	if size > len(j.first.payload()) || j.size+size > MaxPacket || !j.first.like(s) {
 		return false
 	}
 	return s.udp || binary.BigEndian.Uint32(s.p[s.start+tcpSeq:]) == j.seq
 }
 
-// finish makes the headers right, and returns what is to be written and how many packets that is. The joiner is empty then.
-func (j *joiner) finish() (parts [][]byte, packets int) {
-	var v vnet
+// Finish makes the headers right, in the first packet's own bytes, and returns the large packet, with a Header in front,
+// in parts, and of how many packets it is. They are valid until the next Add; the Joiner is empty.
+func (j *Joiner) Finish() (parts [][]byte, packets int) {
+	var v Header
 	if j.n > 1 {
 		s := &j.first
 		p := s.p
-		v = vnet{flags: needsCsum, gso: gsoTCP4, hdrLen: uint16(s.header), gsoSize: uint16(len(s.payload())), csumStart: uint16(s.start), csumOffset: tcpCsum}
+		v = Header{flags: needsCsum, gso: gsoTCP4, hdrLen: uint16(s.header), gsoSize: uint16(len(s.payload())), csumStart: uint16(s.start), csumOffset: tcpCsum}
 		proto, addrs := uint64(packet.ProtoTCP), p[12:20]
 		if s.start == minIPv4 {
 			binary.BigEndian.PutUint16(p[2:], uint16(j.size))
@@ -191,7 +195,7 @@ func (j *joiner) finish() (parts [][]byte, packets int) {
 		sum := packet.Fold(packet.Sum(addrs, proto+uint64(n)))
 		binary.BigEndian.PutUint16(p[s.start+int(v.csumOffset):], ^sum)
 	}
-	v.encode(j.head[:])
+	v.Encode(j.head[:])
 	parts, packets = j.parts, j.n
 	j.n = 0
 	return parts, packets

@@ -1,4 +1,4 @@
-package tun
+package offload
 
 import (
 	"encoding/binary"
@@ -7,9 +7,9 @@ import (
 	"github.com/dialway/dialway/internal/packet"
 )
 
-// A splitter makes packets of what the system gives as one: up to 64 KiB of a stream, or of datagrams, with one header and
+// A Splitter makes packets of what the system gives as one: up to 64 KiB of a stream, or of datagrams, with one header and
 // without checksums.
-type splitter struct {
+type Splitter struct {
 	p      []byte // the large packet; its payload from at on is not split yet
 	at     int
 	header int // bytes of IP and transport header
@@ -24,17 +24,18 @@ type splitter struct {
 	pseudo uint64 // sum of the addresses and the protocol
 }
 
+// Errors of a Splitter.
 var (
-	errHeader   = errors.New("tun: the system gave a packet with a header that does not fit it")
-	errTooSmall = errors.New("tun: packet larger than the buffers") // somebody has raised the interface's MTU
+	ErrHeader   = errors.New("offload: the system gave a packet with a header that does not fit it")
+	ErrTooSmall = errors.New("offload: packet larger than the buffers") // somebody has raised the interface's MTU
 )
 
-// begin takes a packet as the system gave it. One that is not to be split is whole at once.
-func (s *splitter) begin(v vnet, p []byte) error {
+// Begin takes a packet as the system gave it. One that is not to be split is whole at once.
+func (s *Splitter) Begin(v Header, p []byte) error {
 	s.p = nil
 	start, csum := int(v.csumStart), int(v.csumStart)+int(v.csumOffset)
 	if v.flags&needsCsum != 0 && csum+2 > len(p) {
-		return errHeader
+		return ErrHeader
 	}
 	if v.gso == gsoNone {
 		if v.flags&needsCsum != 0 {
@@ -45,21 +46,21 @@ func (s *splitter) begin(v vnet, p []byte) error {
 			binary.BigEndian.PutUint16(p[csum:], sum)
 		}
 		if len(p) == 0 {
-			return errHeader
+			return ErrHeader
 		}
-		*s = splitter{p: p, header: len(p), first: true}
+		*s = Splitter{p: p, header: len(p), first: true}
 		return nil
 	}
-	*s = splitter{start: start, csum: csum, size: int(v.gsoSize), first: true}
+	*s = Splitter{start: start, csum: csum, size: int(v.gsoSize), first: true}
 	if v.flags&needsCsum == 0 || s.size == 0 || !s.network(v.gso, p) || !s.transport(v.gso, p) {
-		return errHeader
+		return ErrHeader
 	}
 	s.p, s.at = p, s.header
 	return nil
 }
 
 // network reads the IP header.
-func (s *splitter) network(gso byte, p []byte) bool {
+func (s *Splitter) network(gso byte, p []byte) bool {
 	if len(p) == 0 {
 		return false
 	}
@@ -82,7 +83,7 @@ func (s *splitter) network(gso byte, p []byte) bool {
 }
 
 // transport reads the header behind it.
-func (s *splitter) transport(gso byte, p []byte) bool {
+func (s *Splitter) transport(gso byte, p []byte) bool {
 	t := p[s.start:]
 	if s.udp = gso == gsoUDP; s.udp {
 		s.header = s.start + udpHeader
@@ -99,16 +100,16 @@ func (s *splitter) transport(gso byte, p []byte) bool {
 	return n >= minTCP && len(p) > s.header
 }
 
-// more reports whether there is a packet.
-func (s *splitter) more() bool { return s.p != nil }
+// More reports whether there is a packet.
+func (s *Splitter) More() bool { return s.p != nil }
 
-// next makes a packet in dst and returns its length. One that does not fit is the end of the large packet.
-func (s *splitter) next(dst []byte) (int, error) {
+// Next makes a packet in dst and returns its length. One that does not fit is the end of the large packet.
+func (s *Splitter) Next(dst []byte) (int, error) {
 	if s.size == 0 {
 		p := s.p
 		s.p = nil
 		if len(p) > len(dst) {
-			return 0, errTooSmall
+			return 0, ErrTooSmall
 		}
 		return copy(dst, p), nil
 	}
@@ -116,7 +117,7 @@ func (s *splitter) next(dst []byte) (int, error) {
 	n := s.header + k
 	if n > len(dst) {
 		s.p = nil
-		return 0, errTooSmall
+		return 0, ErrTooSmall
 	}
 	p := dst[:n]
 	copy(p, s.p[:s.header])

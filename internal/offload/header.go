@@ -1,11 +1,13 @@
-package tun
+// Package offload makes large packets of many and many of large ones, as a network card with TSO and GRO does: TCP and UDP,
+// IPv4 and IPv6. The Linux kernel's TUN devices hand over such packets, and network stacks take them.
+package offload
 
 import "encoding/binary"
 
-// A vnet is a virtio network header, which stands in front of each packet where the device has offload: it says that the
+// A Header is a virtio network header, which stands in front of each packet where the device has offload: it says that the
 // packet is larger than the MTU, of what segments it is made, and that its checksum is not made yet. (virtio 1.2 section
 // 5.1.6, in the byte order of this machine.)
-type vnet struct {
+type Header struct {
 	flags      byte
 	gso        byte
 	hdrLen     uint16 // a hint that is often wrong: not used when reading
@@ -15,7 +17,7 @@ type vnet struct {
 }
 
 const (
-	vnetLen = 10
+	HeaderLen = 10 // of a Header
 
 	needsCsum = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum field holds the pseudo-header's sum
 
@@ -25,7 +27,8 @@ const (
 	gsoUDP  = 5
 )
 
-func (v *vnet) decode(b []byte) {
+// Decode reads a header from the first HeaderLen bytes of b.
+func (v *Header) Decode(b []byte) {
 	v.flags, v.gso = b[0], b[1]
 	v.hdrLen = binary.NativeEndian.Uint16(b[2:])
 	v.gsoSize = binary.NativeEndian.Uint16(b[4:])
@@ -33,7 +36,8 @@ func (v *vnet) decode(b []byte) {
 	v.csumOffset = binary.NativeEndian.Uint16(b[8:])
 }
 
-func (v *vnet) encode(b []byte) {
+// Encode writes it there.
+func (v *Header) Encode(b []byte) {
 	b[0], b[1] = v.flags, v.gso
 	binary.NativeEndian.PutUint16(b[2:], v.hdrLen)
 	binary.NativeEndian.PutUint16(b[4:], v.gsoSize)
