@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/dialway/dialway/internal/names"
 )
 
 func adr(s string) netip.Addr   { return netip.MustParseAddr(s) }
@@ -158,7 +160,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	in := []string{"vpn.test", "a..b", "", "x.", strings.Repeat("a", 64) + ".test", "corp.example"}
-	if got, ok := parseNames(appendNames(nil, in)); !ok || !reflect.DeepEqual(got, []string{"vpn.test", "x", "corp.example"}) {
+	if got, ok := parseNames(names.Append(nil, in)); !ok || !reflect.DeepEqual(got, []string{"vpn.test", "x", "corp.example"}) {
 		t.Errorf("%q %v", got, ok)
 	}
 }
@@ -195,7 +197,7 @@ func FuzzMessage(f *testing.F) {
 			}
 		}
 		if o.Search != nil {
-			if got, ok := parseNames(appendNames(nil, o.Search)); !ok || !reflect.DeepEqual(got, o.Search) {
+			if got, ok := parseNames(names.Append(nil, o.Search)); !ok || !reflect.DeepEqual(got, o.Search) {
 				t.Errorf("names: %q, %q", got, o.Search)
 			}
 		}

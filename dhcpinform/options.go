@@ -3,6 +3,8 @@ package dhcpinform
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/dialway/dialway/internal/names"
 )
 
 // Options is what an answer says. IPv4 only: what stands in it of another kind is not sent.
@@ -95,7 +97,7 @@ func (o *Options) data(code byte) []byte {
 	case optScope:
 		b = []byte(o.Scope)
 	case optSearch:
-		b = appendNames(nil, o.Search)
+		b = names.Append(nil, o.Search)
 	case optRoutes, optWindowsRoutes:
 		b = appendRoutes(nil, o.Routes)
 	case optWPAD:

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"github.com/dialway/dialway/internal/names"
 )
 
 // Messages of neighbour discovery, RFC 4861 section 4.
@@ -115,7 +117,7 @@ func (a *advert) appendTo(b []byte) []byte {
 		start := len(b)
 		b = append(b, ndDNSSL, 0, 0, 0)
 		b = binary.BigEndian.AppendUint32(b, d.lifetime)
-		b = appendNames(b, d.names)
+		b = names.Append(b, d.names)
 		for (len(b)-start)%8 != 0 {
 			b = append(b, 0)
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dialway/dialway/internal/names"
 )
 
 // Messages of DHCPv6, RFC 8415 section 7.3.
@@ -271,7 +273,7 @@ func (m *dhcpMessage) appendTo(b []byte) []byte {
 	if len(m.dns) > 0 {
 		b = appendDHCP(b, optDNS, bytesOf(m.dns))
 	}
-	if d := appendNames(nil, m.search); len(d) > 0 {
+	if d := names.Append(nil, m.search); len(d) > 0 {
 		b = appendDHCP(b, optSearch, d)
 	}
 	if len(m.sntp) > 0 {
