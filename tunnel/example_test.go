@@ -24,6 +24,15 @@ func ExampleRouter() {
 	_ = handle
 }
 
+// A Receiver behind Router.Local is told which link a packet came by, and finds the session that it may wrap.
+func ExampleAs() {
+	type session interface{ ID() string } // as *ppp.Conn
+	var from tunnel.PacketWriter          // what Receive is given
+	if s, ok := tunnel.As[session](from); ok {
+		fmt.Println(s.ID())
+	}
+}
+
 func ExampleTable() {
 	office, backup := new(tunneltest.Device), new(tunneltest.Device) // anything that takes packets
 	var t tunnel.Table

@@ -22,8 +22,9 @@ const usage = `sstpd is an SSTP server: it gives clients that know a password an
   sstpd -users users.txt -cert cert.pem -key key.pem     as root: packets go to the system by a TUN device
   sstpd -radius 10.0.0.5 -radius-secret-file secret -coa :3799     RADIUS servers have the accounts
 
-To let clients through to other networks, the system must forward: sysctl net.ipv4.ip_forward=1, and a route back
-to -pool or masquerading. SIGHUP reads certificate and users again; sessions stay. SIGINT and SIGTERM end it.`
+To let clients through to other networks, the system must forward: sysctl net.ipv4.ip_forward=1, with -ipv6 also
+net.ipv6.conf.all.forwarding=1, and a route back to -pool (-ipv6, -delegate) or masquerading. SIGHUP reads certificate and
+users again; sessions stay. SIGINT and SIGTERM end it.`
 
 // A config is the command line, checked.
 type config struct {

@@ -54,15 +54,7 @@ func (k *talk) serve() {
 
 func (k *talk) say(dst netip.Addr, proto, hops byte, at int, payload []byte) {
 	k.t.Helper()
-	b := make([]byte, 40, 40+len(payload))
-	b[0], b[6], b[7] = 0x60, proto, hops
-	binary.BigEndian.PutUint16(b[4:], uint16(len(payload)))
-	copy(b[8:], k.own.AsSlice())
-	copy(b[24:], dst.AsSlice())
-	b = append(b, payload...)
-	binary.BigEndian.PutUint16(b[40+at:], 0)
-	binary.BigEndian.PutUint16(b[40+at:], packet.Checksum(b[40:], packet.PseudoSum(k.own, dst, proto, len(payload))))
-	k.link.Write([][]byte{b}, 0)
+	k.link.Write([][]byte{packet6(k.own, dst, proto, hops, at, payload)}, 0)
 	synctest.Wait()
 }
 
