@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // A Proxy passes requests on by the realm in their User-Name (RFC 2865 section 2.3); its Handle is a Server's Handler. It
@@ -52,6 +53,12 @@ type Realm struct {
 	// Spool takes accounting, which is then answered at once, and sends it for as long as it takes. Its Relay must be set,
 	// and its Serve be running. nil: accounting is answered when a home server has answered.
 	Spool *Accounting
+
+	// MaxPending is how many requests may wait for home servers; more are dropped, so that a realm that does not answer
+	// leaves a Server room for the others. 0 means 512, half of what a Server works at.
+	MaxPending int
+
+	waiting atomic.Int32
 }
 
 const (
@@ -102,6 +109,10 @@ func (p *Proxy) pass(ctx context.Context, q *Packet, realm *Realm, key, user str
 		}
 		return &Packet{Code: AccountingResponse}, nil
 	}
+	if !realm.enter() {
+		return nil, fmt.Errorf("realm %q: too many requests wait for its home servers", key)
+	}
+	defer realm.waiting.Add(-1)
 	reply, err := realm.Client.Exchange(ctx, r)
 	if err == nil && q.Code == AccountingRequest {
 		err = received(reply)
@@ -115,6 +126,19 @@ func (p *Proxy) pass(ctx context.Context, q *Packet, realm *Realm, key, user str
 		p.Edit(reply, key)
 	}
 	return reply, nil
+}
+
+// enter counts a request that waits, if there is room.
+func (r *Realm) enter() bool {
+	most := r.MaxPending
+	if most <= 0 {
+		most = 512
+	}
+	if int(r.waiting.Add(1)) > most {
+		r.waiting.Add(-1)
+		return false
+	}
+	return true
 }
 
 // concernsAll reports whether a request is Accounting-On or -Off, which ends sessions of everybody (RFC 2866 section 5.1).

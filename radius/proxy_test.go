@@ -584,3 +584,40 @@ func TestProxyPassesOnAndOffToAll(t *testing.T) {
 		}
 	})
 }
+
+// A realm whose home servers do not answer takes no more than its share, and the others do not notice.
+func TestProxyDeadRealmHurtsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh()
+		dead := &Client{Dial: m.dial("10.0.0.7"), NAS: "proxy", Targets: []Target{{Addr: "10.0.0.99", Secret: homeSecret}}}
+		live := &Client{Dial: m.dial("10.0.0.7"), NAS: "proxy", Targets: []Target{{Addr: serverA, Secret: homeSecret}}}
+		defer dead.Close()
+		defer live.Close()
+		home(t, m, serverA, &Server{Authenticator: passwords})
+		access, _ := proxied(t, m, &Proxy{Realms: map[string]*Realm{"dead": {Client: dead}, "live": {Client: live, Strip: true}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 2000 {
+			wg.Go(func() { access.Exchange(ctx, named("alice@dead")) })
+		}
+		time.Sleep(time.Second)
+		for range 50 {
+			start := time.Now()
+			if reply, err := access.Exchange(t.Context(), named("alice@live")); err != nil || reply.Code != AccessAccept || time.Since(start) != 0 {
+				t.Fatalf("%v, %v after %v", reply, err, time.Since(start))
+			}
+		}
+		if n := dead.Stats()[0].Sent; n != 512 {
+			t.Errorf("%d requests wait for the dead", n)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+func named(user string) *Packet {
+	p := &Packet{Code: AccessRequest}
+	p.addText(UserName, user)
+	p.addText(UserPassword, "secret")
+	return p
+}
