@@ -50,7 +50,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.out, "out", "", "`DIR` to write results to; without, internal/bench/results, if everything was measured")
 	fs.IntVar(&c.rounds, "rounds", 0, "how often each is measured at full speed; 0 means 3, with -short 5")
 	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
-	fs.StringVar(&c.profile, "profile", "", "`DIR` to write CPU profiles of the sstp processes to (pprof)")
+	fs.StringVar(&c.profile, "profile", "", "`DIR` to write to where the cycles of both ends go, kernel and program, by perf under one more load each")
 	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
 	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
 	if err := fs.Parse(args); err != nil {

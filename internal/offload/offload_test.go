@@ -334,8 +334,14 @@ func FuzzJoinAndSplit(f *testing.F) {
 			t.Fatalf("%d packets of %d", len(got), len(want))
 		}
 		for i := range want {
-			if len(got[i]) != len(want[i]) || !bytes.Equal(got[i][len(got[i])-1:], want[i][len(want[i])-1:]) {
-				t.Errorf("packet %d", i)
+			for _, p := range [][]byte{got[i], want[i]} {
+				if len(p) >= minIPv4 && p[0] == 0x45 { // identification, and the checksum with it, are counted anew
+					clear(p[4:6])
+					clear(p[10:12])
+				}
+			}
+			if !bytes.Equal(got[i], want[i]) {
+				t.Errorf("packet %d:\n%x\n%x", i, got[i], want[i])
 			}
 		}
 	})
