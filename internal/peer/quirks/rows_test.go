@@ -22,6 +22,7 @@ var windowsRows = []row{
 	{"Windows client", "callback, MRRU, endpoint discriminator", "sorz/sstp-server issue 5", windowsMultilink, ""},
 	{"Windows client", "sends CCP", "SoftEtherVPN issue 1169", windowsCCP, ""},
 	{"Windows client", "PAP with a HLAK of zeros", "[MS-SSTP] section 3.2.5.2.2", windowsPAP, ""},
+	{"Windows client", "may bind EAP with zeros", "sorz/sstp-server pull request 43", windowsZeroKeys, ""},
 	{"Windows client", "DOMAIN\\user", "RFC 2759 section 4", windowsDomain, ""},
 	{"Windows client", "may compress the frame's header", "sorz/sstp-server issue 5", windowsCompressed, ""},
 	{"Windows client", "TLS 1.2 with RSA up to Windows 10 1909", "SoftEtherVPN issues 1496, 1926", windowsTLS12, ""},
@@ -30,7 +31,7 @@ var windowsRows = []row{
 	{"Windows 10 and later client", "new profiles know EAP only", "SoftEtherVPN issue 1253", windowsEAP, ""},
 	{"Windows client", "checks revocation and validity of the certificate", "KB 947031", nil, "the client's side of TLS: an operator publishes a CRL and renews"},
 	{"Windows client", "no authenticated proxies", "RasSstp event 23", nil, "between the client and its proxy"},
-	{"Windows 11 client", "EAP-TLS over TLS 1.3 inside", "ppp-project/ppp issue 625", nil, "EAP methods come later"},
+	{"Windows 11 client", "EAP-TLS over TLS 1.3 inside", "ppp-project/ppp issue 625", nil, "EAP-TLS with TLS 1.3: TestFreeRADIUS and TestRADIUSServerEAP of internal/interop"},
 
 	{"Windows RRAS server", "200 with an empty reason", "nmap's sstp-discover", rrasReason, ""},
 	{"Windows RRAS server", "EAP first, callback, MRRU", "axot/isstp issue 5", rrasLCP, ""},

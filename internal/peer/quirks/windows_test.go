@@ -2,6 +2,7 @@ package quirks
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"strings"
@@ -150,6 +151,40 @@ func windowsPAP(t *testing.T) {
 	p.Send(fromClient(1))
 	s.packet()
 }
+
+// windowsZeroKeys: a client that authenticates by EAP and binds with zeros, with a server that takes that. One that does not
+// aborts.
+func windowsZeroKeys(t *testing.T) {
+	for _, accept := range []bool{true, false} {
+		s := serve(t, both(noIPv6, func(s *sstp.Server) {
+			s.AcceptZeroKeyEAP = accept
+			s.PPP.Auth = []ppp.AuthProtocol{ppp.EAP}
+			s.PPP.Authenticator = ppp.AuthenticatorFunc(func(context.Context, *ppp.AuthRequest) (*ppp.Grant, error) {
+				key := bytes.Repeat([]byte{7}, 32)
+				return &ppp.Grant{User: user, RecvKey: key, SendKey: key}, nil
+			})
+		}))
+		p := s.dial(nil)
+		p.Connect()
+		p.Auto = p.Agree(peer.LCP, peer.IPCP)
+		lcp(p, 0, windowsLCP[:2]...)
+		q := p.WantCode(eapProto, 1)
+		p.Send(peer.PPP(eapProto, 2, q.ID(), []byte{1}, []byte(user)))
+		p.WantCode(eapProto, 3)
+		p.Bind(peer.SHA256)
+		if !accept {
+			p.WantMessage(peer.Abort)
+			continue
+		}
+		ipcp(t, p, 2)
+		s.link()
+		p.Send(fromClient(1))
+		s.packet()
+	}
+}
+
+// eapProto is EAP's protocol number.
+const eapProto = 0xc227
 
 // windowsDomain: a name with a domain is hashed without it (RFC 2759 section 4).
 func windowsDomain(t *testing.T) {
