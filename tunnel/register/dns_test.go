@@ -103,6 +103,7 @@ func TestNameOfAnotherIsNotTaken(t *testing.T) {
 		"has our address and AAAA":         {[]string{"pc1.vpn.test. A 10.8.0.2", "pc1.vpn.test. AAAA fd00::9"}, "", false, true},
 		"has our address, and an owner":    {[]string{"pc1.vpn.test. A 10.8.0.2", "pc1.vpn.test. DHCID x"}, "", false, true},
 		"has an alias":                     {[]string{"pc1.vpn.test. CNAME www.vpn.test."}, "me", false, true},
+		"has an alias, to be taken":        {[]string{"pc1.vpn.test. CNAME www.vpn.test."}, "", true, false},
 		"has an owner":                     {[]string{"pc1.vpn.test. A 10.8.0.9", "pc1.vpn.test. DHCID x"}, "me", false, true},
 		"has an owner, to be taken":        {[]string{"pc1.vpn.test. A 10.8.0.9", "pc1.vpn.test. DHCID x"}, "me", true, false},
 		"has another address, to be taken": {[]string{"pc1.vpn.test. A 10.8.0.9"}, "", true, false},
@@ -380,6 +381,27 @@ func TestPrimaryIsFound(t *testing.T) {
 		s.primary = "hidden.vpn.test."
 		if _, err := host(n, "pc1").Register(t.Context(), addrs("10.8.0.2")...); err != nil || !strings.Contains(s.String(), "pc1.vpn.test. 10.8.0.2") {
 			t.Errorf("hidden primary: %v: %v", err, s)
+		}
+	})
+	// A primary that is down is waited for, though another server says that it does not take updates.
+	synctest.Test(t, func(t *testing.T) {
+		n, s := office(t)
+		s.put("ns.vpn.test. A 192.0.2.66")
+		s.mu.Lock()
+		delete(s.records, key(rr{name: "ns.vpn.test.", typ: typeA, data: []byte{192, 0, 2, 53}}))
+		s.mu.Unlock()
+		s.key = nil
+		s.onAnswer = func(_ bool, b []byte) [][]byte {
+			if b[2]>>3&0xf == opUpdate {
+				b[3] |= 5
+			}
+			return [][]byte{b}
+		}
+		r := host(n, "pc1")
+		r.Signer = nil
+		_, err := r.Register(t.Context(), addrs("10.8.0.2")...)
+		if _, updates := s.counts(); !errors.Is(err, ErrNoAnswer) || permanent(err) || updates == 0 {
+			t.Errorf("%v, %d updates", err, updates)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Errors that say by a method Permanent that there is no point in trying again are not tried again: only a new Run does.
+// Errors that say by a method Permanent that there is no point in trying again are not tried again before the next refresh.
 
 // An UpdateError says that a server does not do what it was asked.
 type UpdateError struct {

@@ -31,9 +31,16 @@ func (u *updater) send(ctx context.Context, z zone, name string, m *update) (ser
 	m.zone = z.name
 	for i, s := range z.servers {
 		bad := u.sendTo(ctx, s, z, name, m)
-		var decided *UpdateError
-		if bad == nil || errors.As(bad, &decided) && decided.Code != rcodeServFail && (i == 0 || !decided.Permanent()) || permanent(bad) || ctx.Err() != nil {
-			// Only the primary's word counts when it is no: another server may just not pass it on.
+		var said *UpdateError
+		switch {
+		case bad == nil, ctx.Err() != nil:
+			return s, bad
+		case errors.As(bad, &said):
+			// That it may not is the primary's to say: another server may just not pass the update on.
+			if said.Code != rcodeServFail && (i == 0 || !said.Permanent()) {
+				return s, bad
+			}
+		case permanent(bad): // the key is the same for all of them
 			return s, bad
 		}
 		if err == nil {
@@ -130,6 +137,7 @@ func (u *updater) claim(ctx context.Context, z zone, addrs, before []netip.Addr)
 		if u.r.Take {
 			m := new(update)
 			m.removeSet(name, typeDHCID)
+			m.removeSet(name, typeCNAME) // beside which there is no address
 			return u.send(ctx, z, name, replace(m))
 		}
 		holders, used := u.holders(ctx, z)

@@ -36,6 +36,9 @@ func (p *nodePlan) equal(q *nodePlan) bool {
 	return p.addr == q.addr && slices.Equal(p.servers, q.servers) && slices.Equal(p.names, q.names) && p.flags == q.flags
 }
 
+// maxAddrs bounds what is registered: how many addresses a host makes itself is for routers to say.
+const maxAddrs = 16
+
 // makePlan says what is to be registered. What the answer to DHCPInform says goes before what the link says, as Windows has
 // it. o may be nil.
 func (run *run) makePlan(o *dhcpinform.Options) plan {
@@ -54,6 +57,7 @@ func (run *run) makePlan(o *dhcpinform.Options) plan {
 		addrs = r.Addrs
 	}
 	p.addrs = registrable(addrs())
+	p.addrs = p.addrs[:min(len(p.addrs), maxAddrs)]
 	if p.servers = registrable(o.DNS); len(p.servers) == 0 {
 		p.servers = registrable(link.DNS())
 	}

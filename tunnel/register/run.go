@@ -45,8 +45,8 @@ type run struct {
 // End ctx before the link: what is to be removed goes through it. If it ended by itself, cancel ctx with a cause that is
 // net.ErrClosed, as a link's error is: then nothing is sent any more, and the server is left to clean up (Tracker).
 //
-// What is not there is done without, and what fails is tried again, after 10 s at first, after an hour at last; but not what
-// only a change of key or policy would mend: see Permanent of the error. watch is told each time that something has come of
+// What is not there is done without, and what fails is tried again, after 10 s at first, after an hour at last; but what only a
+// change of key or policy would mend not before Refresh: see Permanent of the error. watch is told each time that something has come of
 // it, one call at a time; nil is not told.
 func (r *Registrar) Run(ctx context.Context, c *dhcpinform.Client, watch func(Status)) error {
 	run := &run{r: r, link: c, watch: watch, fresh: make(chan struct{})}
@@ -180,11 +180,12 @@ func (run *run) dns(ctx context.Context) error {
 			}
 			run.tell(func(*Status) { run.records = records })
 			switch {
-			case err == nil:
+			case err == nil, permanent(err): // of which a PTR that nobody lets us set is one: the name is refreshed all the same
+				if err != nil {
+					run.r.logger().Warn("dns: not registered, and not tried again soon", "name", p.name, "err", err)
+				}
 				retry.reset()
 				wait = time.After(run.r.refresh() - rand.N(run.r.refresh()/16+1))
-			case permanent(err):
-				run.r.logger().Warn("dns: not registered, and not tried again", "name", p.name, "err", err)
 			case errors.As(err, &taken):
 				wait = time.After(max(retry.next(), takenRetry/2))
 			default:

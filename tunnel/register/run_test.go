@@ -216,7 +216,7 @@ func TestFailuresAreNoStorm(t *testing.T) {
 			r := host(n, "pc1")
 			change(r, s)
 			w, stop := start(t, r, connect(t, told))
-			time.Sleep(24 * time.Hour)
+			time.Sleep(22 * time.Hour)
 			text = w.text()
 			stop(errBye)
 			asked, updates = s.counts()
@@ -249,6 +249,59 @@ func TestFailuresAreNoStorm(t *testing.T) {
 	if updates < 20 || updates > 400 {
 		t.Errorf("SERVFAIL: %d updates, %s", updates, text)
 	}
+}
+
+// TestNameIsRefreshedWithoutItsPTR: who may not set a PTR still has the name, for longer than a day.
+func TestNameIsRefreshedWithoutItsPTR(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := office(t)
+		s.zones = []string{"vpn.test."}
+		w, stop := start(t, host(n, "pc1"), connect(t, told))
+		synctest.Wait()
+		if w.text() != "A pc1.vpn.test., no PTR pc1.vpn.test." {
+			t.Error(w.text())
+		}
+		_, before := s.counts()
+		time.Sleep(24 * time.Hour)
+		if _, now := s.counts(); now == before || now > before+4 {
+			t.Errorf("%d updates in a day", now-before)
+		}
+		stop(errBye)
+		if strings.Contains(s.String(), "pc1") {
+			t.Error(s)
+		}
+	})
+}
+
+// TestManyEndAtOnce, while nobody answers: a new session waits for seconds, and what it registers is not removed later.
+func TestManyEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := office(t)
+		tr := &Tracker{Registrar: host(n, "")}
+		s.twist(func([]byte) bool { return true })
+		session := func(i int) []netip.Prefix {
+			return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 8, byte(i >> 8), byte(i)}), 32)}
+		}
+		for i := range 500 {
+			tr.Begin(t.Context(), "", session(i))()
+		}
+		synctest.Wait()
+		began := time.Now()
+		for i := range 3 {
+			tr.Begin(t.Context(), "", session(497+i))
+		}
+		tr.Begin(t.Context(), "", session(2))
+		if took := time.Since(began); took > 4*(trackTimeout+time.Second) {
+			t.Errorf("began after %v", took)
+		}
+		s.twist(nil)
+		host(n, "pc1").Register(t.Context(), addrs("10.8.0.2")...)
+		time.Sleep(time.Hour)
+		if s.String() != pc1Records {
+			t.Error(s)
+		}
+		tr.Close(t.Context())
+	})
 }
 
 // TestTakenNameIsRegisteredWhenItIsFree, at once when asked to look again.

@@ -61,10 +61,14 @@ func (t *Tracker) Begin(ctx context.Context, host string, prefixes []netip.Prefi
 		}
 	}
 	t.mu.Unlock()
+	patience := time.NewTimer(trackTimeout)
+	defer patience.Stop()
 	for _, e := range before {
 		select {
 		case <-e.tried:
 		case <-ctx.Done():
+		case <-patience.C:
+			patience.Reset(0) // of all of them
 		}
 		e.again()
 	}
@@ -129,7 +133,12 @@ func overlap(a, b []netip.Prefix) bool {
 func (t *Tracker) clear(ctx context.Context, e *ending) {
 	retry := backoff{first: trackRetry}
 	for try := range trackTries {
-		t.slots <- struct{}{}
+		if !t.slot(ctx) {
+			if try == 0 {
+				close(e.tried)
+			}
+			return
+		}
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), trackTimeout) // a try that has begun is not broken off
 		removed, err := t.Registrar.remove(one, e.names, e.prefixes)
 		cancel()
@@ -147,6 +156,20 @@ func (t *Tracker) clear(ctx context.Context, e *ending) {
 		case <-time.After(retry.next()):
 		}
 	}
+}
+
+// slot waits for a turn; false means that it is not wanted any more.
+func (t *Tracker) slot(ctx context.Context) bool {
+	select {
+	case t.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	if ctx.Err() == nil {
+		return true
+	}
+	<-t.slots
+	return false
 }
 
 // register registers a host that has not done it. It returns the name that it may have registered.
