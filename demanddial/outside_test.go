@@ -3,10 +3,12 @@ package demanddial
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dialway/dialway/tunnel"
@@ -188,6 +190,39 @@ func TestRedialGivesUpWhatIsBeingDialled(t *testing.T) {
 		b.want(Up, 0)
 		if got := b.far.last().numbers(); !slices.Equal(got, []byte{1}) || b.far.count() != 2 {
 			t.Errorf("%v after %d dials", got, b.far.count())
+		}
+	})
+}
+
+// TestALostLinkIsRedialledWhenThereIsAPort: another interface has taken it meanwhile.
+func TestALostLinkIsRedialledWhenThereIsAPort(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.set.Ports = 1
+		for n, name := range []string{"A", "B"} {
+			i := iface(name, route(fmt.Sprintf("172.16.%d.0/24", n+2), 0))
+			i.Dial, i.RedialLost, i.IdleTimeout = s.far.dial, true, -1
+			if err := s.set.Add(i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.start()
+		a, b := s.find("A"), s.find("B")
+		a.Connect(t.Context())
+		sleep(2 * time.Minute)
+		s.far.last().Close()
+		synctest.Wait()
+		b.Connect(t.Context())
+		sleep(time.Minute)
+		if st := a.Status(); st.State != Unreachable || st.Reasons != NoResources || b.Status().State != Up {
+			t.Fatalf("%v (%v), %v", st.State, st.Reasons, b.Status().State)
+		}
+		s.set.Pause(false) // it looks around, and still there is none
+		sleep(time.Minute)
+		b.Disconnect()
+		sleep(time.Second)
+		if st := a.Status(); st.State != Up || s.far.count() != 3 {
+			t.Errorf("%v (%v), %d dials", st.State, st.Reasons, s.far.count())
 		}
 	})
 }
