@@ -159,6 +159,22 @@ func TestACallerIsKeptOutsideItsOwnTunnel(t *testing.T) {
 	}
 }
 
+// TestATableOfItsOwnIsNotTheSystems: a program that moves packets itself may route everything to an Interface, and dial past it.
+func TestATableOfItsOwnIsNotTheSystems(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := serve(t, func(i *Interface) {
+			i.To, i.Routes = []string{"vpn.example.com"}, append(i.Routes, Route{Prefix: netip.MustParsePrefix("0.0.0.0/0")})
+			i.Dial = func(context.Context, string) (tunnel.Link, error) {
+				l, _ := newLink("")
+				l.outer = netip.MustParseAddr("157.60.234.17")
+				return l, nil
+			}
+		})
+		b.write(1)
+		b.want(Up, 0)
+	})
+}
+
 func TestDeadPeerIsTheLinks(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := serve(t, func(i *Interface) { i.DeadPeer = 15 * time.Second })
