@@ -22,6 +22,7 @@ Each system runs between two network namespaces, joined by veth or by an emulate
 measured in turn: compare within a run, by the ratios, and not from one run to another. Both ends, the load and the system's
 own work share the processors.
 
+-only delay measures a ping beside a bulk transfer, and how two of those share, over a line of 20 Mbit/s with a long queue.
 Scenarios of many sessions over loopback, without root, each by -only NAME: scale, storm, fair, stall, routes; and -soak 10m.
 With -short they take seconds and few sessions.`
 
@@ -112,6 +113,10 @@ func main() {
 		for _, name := range names {
 			fail(crowd.Run(name, crowd.Options{Short: c.short, Out: os.Stdout, Dir: c.out, Soak: c.soak}))
 		}
+		return
+	}
+	if c.only == "delay" {
+		fail(delay(c))
 		return
 	}
 	fail(measure(c))
