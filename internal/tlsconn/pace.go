@@ -6,13 +6,14 @@ import "time"
 // control fills whatever buffer it finds there, and what is in it can neither be dropped nor overtaken. So while W has a
 // backlog, what TCP may hold is bounded to what the line carries in its round trip and paceMargin more:
 //
-//	         the round trip has grown by paceMargin          by paceCrowd, all the same
-//	free ───────────────────────────────────────▶ bound ────────────────────────────────▶ crowded
-//	 ▲  ▲    a bound that large bounds nothing       │                                       │
-//	 │  └────────────────────────────────────────────┘              after a while            │
-//	 └───────────────────────────────────────────────────────────────────────────────────────┘
+//	         the rate is steady, and the round trip long          it costs throughput, or does not help
+//	free ───────────────────────────────────────────▶ bound ──────────────────────────────────────────▶ crowded
+//	 ▲  ▲    a bound that large bounds nothing           │                                                 │
+//	 │  └────────────────────────────────────────────────┘              after a while                      │
+//	 └─────────────────────────────────────────────────────────────────────────────────────────────────────┘
 //
-// Crowded means that others fill that buffer; who holds back gets nothing beside them.
+// Crowded means that others fill that buffer, and who holds back gets nothing beside them; or that the round trip is long
+// for another reason than a queue (a radio, a busy processor), and a bound would only be in the way.
 //
 // It is W's.
 type pacer struct {
@@ -25,7 +26,8 @@ type pacer struct {
 	acked  uint64    // by then
 	rates  [3]uint64 // of the last samples, bytes per second
 	bound  int       // bytes
-	behind time.Time // since when the bound has not helped; zero: it does
+	before uint64    // the rate without it, at least
+	behind time.Time // since when it has not been good; zero: it is
 }
 
 // A pacedSocket is what a pacer needs of TCP.
@@ -38,7 +40,11 @@ type pacedSocket interface {
 type path struct {
 	acked       uint64        // bytes so far
 	rtt, minRTT time.Duration // smoothed now, and the shortest of late
+	varies      time.Duration // rtt, by so much
 }
+
+// margin is how much of queue is let be: what rtt varies by is no queue.
+func (p path) margin() time.Duration { return max(paceMargin, 2*p.varies) }
 
 type paceState uint8
 
@@ -53,7 +59,7 @@ const (
 	paceGap     = 10 * time.Millisecond // longer between two observations, and there may have been nothing to send
 	paceMargin  = 10 * time.Millisecond // of queue: with less a line may run dry
 	paceCrowd   = 60 * time.Millisecond // of queue: more cannot be this connection's alone
-	paceBehind  = time.Second           // of that: what this connection had in it has left by then
+	paceBehind  = time.Second           // what this connection had in the queue has left by then
 	paceRelease = 10 * time.Second      // how long crowded lasts
 	paceMin     = 12 << 10              // bytes: enough packets to notice a loss by, whatever the rate
 	paceMax     = 1 << 20
@@ -103,13 +109,14 @@ func (p *pacer) step(now time.Time, is path) {
 		p.state = paceFree
 		fallthrough
 	case paceFree:
-		if queue > paceMargin {
-			p.behind = time.Time{}
+		if steady := p.worst() > p.best()/4*3; steady && queue > is.margin() {
+			p.before, p.behind = p.worst(), time.Time{}
 			p.set(is)
 		}
 	case paceBound:
+		p.before = max(p.before, p.worst())
 		switch {
-		case queue < paceCrowd:
+		case queue < paceCrowd && p.best() > p.before/4*3:
 			p.behind = time.Time{}
 		case p.behind.IsZero():
 			p.behind = now
@@ -122,10 +129,13 @@ func (p *pacer) step(now time.Time, is path) {
 	}
 }
 
-// set bounds to the best of the last samples.
+// best and worst are of the last samples: one by itself may be off by what was acknowledged in a lump.
+func (p *pacer) best() uint64  { return max(p.rates[0], p.rates[1], p.rates[2]) }
+func (p *pacer) worst() uint64 { return min(p.rates[0], p.rates[1], p.rates[2]) }
+
+// set bounds to what the line carries.
 func (p *pacer) set(is path) {
-	rate := max(p.rates[0], p.rates[1], p.rates[2])
-	n := max(paceMin, int(float64(rate)*(is.minRTT+paceMargin).Seconds()))
+	n := max(paceMin, int(float64(p.best())*(is.minRTT+is.margin()).Seconds()))
 	if n > paceMax || !p.sock.limit(n) {
 		n = 0
 	}

@@ -39,7 +39,7 @@ func (s *tcpSocket) path() (p path, ok bool) {
 			return
 		}
 		us := time.Microsecond
-		p, ok = path{i.Bytes_acked, time.Duration(i.Rtt) * us, time.Duration(i.Min_rtt) * us}, true
+		p, ok = path{i.Bytes_acked, time.Duration(i.Rtt) * us, time.Duration(i.Min_rtt) * us, time.Duration(i.Rttvar) * us}, true
 	})
 	return p, ok
 }

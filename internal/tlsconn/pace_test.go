@@ -12,6 +12,7 @@ type slowLine struct {
 	base   time.Duration // round trip without queue
 	buffer float64       // bytes
 	others float64       // bytes of others in the buffer
+	lag    time.Duration // of the round trip, though there is no queue
 
 	window float64
 	bound  float64 // 0: none
@@ -21,7 +22,7 @@ type slowLine struct {
 }
 
 func (l *slowLine) path() (path, bool) {
-	return path{acked: uint64(l.acked), rtt: l.base + l.queue(), minRTT: l.base}, true
+	return path{acked: uint64(l.acked), rtt: l.base + l.lag + l.queue(), minRTT: l.base}, true
 }
 
 func (l *slowLine) limit(n int) bool {
@@ -42,11 +43,11 @@ func (l *slowLine) held() float64 {
 
 // queue is how long the buffer takes.
 func (l *slowLine) queue() time.Duration {
-	return time.Duration((max(0, l.held()-l.rate*l.base.Seconds()) + l.others) / l.rate * float64(time.Second))
+	return time.Duration((max(0, l.held()-l.rate*(l.base+l.lag).Seconds()) + l.others) / l.rate * float64(time.Second))
 }
 
 func (l *slowLine) pass(d time.Duration) {
-	full := l.base + l.queue()
+	full := l.base + l.lag + l.queue()
 	l.acked += min(l.rate*d.Seconds(), l.held()*d.Seconds()/full.Seconds())
 	l.window = min(l.window+l.rate*d.Seconds()/8, l.buffer+l.rate*l.base.Seconds())
 }
@@ -124,7 +125,7 @@ func TestPacerLeavesFastLinesAlone(t *testing.T) {
 func TestPacerGivesWayToNobody(t *testing.T) {
 	l := &slowLine{rate: 2.5e6, base: time.Millisecond, buffer: 750e3, window: 14e3, others: 500e3}
 	p := &pacer{sock: l}
-	now, _ := l.run(p, paceStart, 3*time.Second)
+	now, _ := l.run(p, paceStart, 6*time.Second)
 	if p.state != paceCrowded || l.bound != 0 {
 		t.Fatalf("state %d, bound %v", p.state, l.bound)
 	}
@@ -142,6 +143,18 @@ func TestPacerGivesWayToNobody(t *testing.T) {
 	l.run(p, now, paceRelease+time.Second)
 	if p.state != paceBound || l.queue() > 2*paceMargin {
 		t.Errorf("state %d, queue %v", p.state, l.queue())
+	}
+}
+
+// TestPacerDoesNotMistakeLagForQueue: a bound that costs throughput is no good, whatever the round trip says.
+func TestPacerDoesNotMistakeLagForQueue(t *testing.T) {
+	l := &slowLine{rate: 2.5e6, base: time.Millisecond, lag: 50 * time.Millisecond, buffer: 250e3, window: 14e3}
+	p := &pacer{sock: l}
+	now, _ := l.run(p, paceStart, 10*time.Second)
+	from := l.acked
+	l.run(p, now, 60*time.Second)
+	if rate := (l.acked - from) / 60; rate < 0.85*l.rate {
+		t.Errorf("%.0f bytes per second of %.0f", rate, l.rate)
 	}
 }
 
