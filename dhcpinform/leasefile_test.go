@@ -42,6 +42,9 @@ func TestLeasesSurviveARestart(t *testing.T) {
 		if x := fresh.Stats(); x.Leased != 4 || x.Used != 0 {
 			t.Errorf("%+v", x)
 		}
+		if _, err := fresh.Claim(t.Context(), "", "dave", a); !errors.Is(err, ErrNoLease) {
+			t.Errorf("what alice may still have: %v", err)
+		}
 		if got := lease1(t, fresh, "dave"); got != b {
 			t.Errorf("dave: %v, want what was free: %v", got, b)
 		}
@@ -106,8 +109,12 @@ func TestLeaseFileThatIsNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, file := range []string{big, dir} {
-			if err := (&LeasePool{Addr: adr("192.0.2.2"), File: file}).Serve(t.Context(), newWire()); err == nil {
-				t.Errorf("%s is taken", file)
+			p := &LeasePool{Addr: adr("192.0.2.2"), File: file}
+			began := time.Now()
+			_, getErr := p.Get(t.Context(), "", "alice")
+			_, ownErr := p.Own(t.Context())
+			if err := p.Serve(t.Context(), newWire()); err == nil || getErr == nil || ownErr == nil || time.Since(began) != 0 {
+				t.Errorf("%s is taken: %v, %v, %v", file, err, getErr, ownErr)
 			}
 		}
 		// One that can no longer be written is told, and the pool goes on.

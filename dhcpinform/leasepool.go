@@ -21,8 +21,8 @@ const (
 	// DefaultMaxLeases bounds what a LeasePool leases.
 	DefaultMaxLeases = 10_000
 
-	// DefaultLeaseWait is how long Get waits for a server.
-	DefaultLeaseWait = 30 * time.Second
+	// DefaultLeaseWait is how long Get waits for a server: clients of PPP give up after half a minute.
+	DefaultLeaseWait = 20 * time.Second
 
 	maxAsking = 64 // leases that are being asked for at once: servers have small buffers
 )
@@ -182,6 +182,9 @@ func (p *LeasePool) poke() {
 // Own returns the address of the server's own end, which is the first that is leased; it waits for it, within ctx.
 func (p *LeasePool) Own(ctx context.Context) (netip.Addr, error) {
 	p.start()
+	if p.loading != nil {
+		return netip.Addr{}, p.loading
+	}
 	for {
 		p.mu.Lock()
 		p.needFirst()
@@ -205,6 +208,9 @@ func (p *LeasePool) Own(ctx context.Context) (netip.Addr, error) {
 // that no server gave one within Wait.
 func (p *LeasePool) Get(ctx context.Context, pool, user string) ([]netip.Prefix, error) {
 	p.start()
+	if p.loading != nil {
+		return nil, p.loading
+	}
 	user = leaseUser(user)
 	p.mu.Lock()
 	if l := p.pick(user); l != nil {
@@ -274,19 +280,20 @@ func (p *LeasePool) leave(w *leaseWaiter) *lease {
 }
 
 // Claim takes an address that a Grant names out of those that are given to others, if it is one of the pool's. It fails if
-// it is somebody else's; of an address that is not leased here it knows nothing, and gives nothing.
+// it is in use; of an address that is not leased here it knows nothing, and gives nothing.
 func (p *LeasePool) Claim(ctx context.Context, pool, user string, addr netip.Addr) ([]netip.Prefix, error) {
 	p.start()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.byAddr[addr]
-	if _, used := p.used[addr]; used || l != nil && l.slot == 0 {
-		return nil, &LeaseError{Addr: addr, Why: "it is somebody else's", Err: ErrNoLease}
+	user = leaseUser(user)
+	if _, used := p.used[addr]; used || l != nil && (l.slot == 0 || p.file.keeps(l, time.Now()) && l.user != user) {
+		return nil, &LeaseError{Addr: addr, Why: "it is in use", Err: ErrNoLease}
 	}
 	if l == nil || !l.holds() {
 		return nil, nil
 	}
-	return p.give(l, leaseUser(user)), nil
+	return p.give(l, user), nil
 }
 
 // Put gives back what Get gave. What is not in use is ignored.
