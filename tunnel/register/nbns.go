@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func parseNBName(b []byte, at int) (name nbName, next int, err error) {
 			name.scope = strings.Join(scope, ".")
 			return name, at + 1, nil
 		}
-		if n > 63 || at+1+n > len(b) || size+1+n > 255 {
+		if n > 63 || at+1+n > len(b) || size+1+n > 255 || bytes.IndexByte(b[at+1:at+1+n], '.') >= 0 {
 			break
 		}
 		scope = append(scope, string(b[at+1:at+1+n]))
