@@ -86,6 +86,7 @@ func addRAS(p *Packet, call *ppp.Call, client string, access bool) {
 		p.addVendorUint32(Microsoft, msNASType, nasRemoteAccess)
 		p.addVendorUint32(Microsoft, msRASVendor, Microsoft) // whose dialect this is
 	}
+	p.AddVendor(Microsoft, msRASVersion, []byte("dialway")) // RFC 2548 section 2.7.3
 	for word := range strings.FieldsSeq(client) {
 		switch {
 		case !printable(word):
