@@ -117,13 +117,16 @@ func selfSigned(listen string) (*tls.Certificate, error) {
 
 // serve runs until ctx ends or something fails, and closes host and l.
 func (s *server) serve(ctx context.Context, host tunnel.PacketIO, l net.Listener) error {
-	if s.pools.all == nil {
-		s.makePools()
-	}
 	rt := &tunnel.Router{Uplink: host, Logger: s.log}
 	var err error
 	var local *local
-	if rt.Routes, err = s.routes(host); err == nil {
+	if s.pools.all == nil {
+		err = s.makePools()
+	}
+	if err == nil {
+		rt.Routes, err = s.routes(host)
+	}
+	if err == nil {
 		local, err = s.openLocal(host, rt.Routes)
 	}
 	if err != nil {

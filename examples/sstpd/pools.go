@@ -167,12 +167,15 @@ func (s *server) openPools(ctx context.Context, ended context.CancelCauseFunc) (
 			return nil, err
 		}
 	}
-	s.makePools()
+	if err := s.makePools(); err != nil {
+		giveBack()
+		return nil, err
+	}
 	return func() { giveBack(); s.tellPools() }, nil
 }
 
-// makePools makes what the flags say, beside leases.
-func (s *server) makePools() {
+// makePools makes what the flags say, beside leases, and looks whether it can work.
+func (s *server) makePools() error {
 	exclude := append(s.exclude.all(), netip.PrefixFrom(s.addr, 32))
 	pool := func(name string, of spans) *ppp.Pool {
 		p := &ppp.Pool{Name: name, Prefixes: of.prefixes, Ranges: of.ranges, Exclude: exclude, Rest: s.rest, File: s.state}
@@ -193,7 +196,7 @@ func (s *server) makePools() {
 	if s.ipv6.has() && (s.pools.leased != nil || len(s.named) > 0) {
 		p := s.ipv6.extend(pool("", spans{}))
 		if p.File != "" {
-			p.File += ".ipv6"
+			p.File += "-ipv6" // no name of -pool-named makes that
 		}
 		six = append(six, p)
 	}
@@ -207,8 +210,14 @@ func (s *server) makePools() {
 	for name, of := range s.named {
 		list.Named[name] = both(pool(name, *of))
 	}
+	for _, p := range s.pools.static {
+		if err := p.SetFixed(nil); err != nil {
+			return err
+		}
+	}
 	s.pools.all = list
 	s.fixAddresses()
+	return nil
 }
 
 // fixAddresses takes what accounts have as their own out of the pools.

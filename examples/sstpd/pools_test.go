@@ -27,7 +27,9 @@ func poolsOf(t *testing.T, args ...string) (*server, *logBuffer) {
 	if err := s.load(); err != nil {
 		t.Fatal(err)
 	}
-	s.makePools()
+	if err := s.makePools(); err != nil {
+		t.Fatal(err)
+	}
 	return s, &log
 }
 
@@ -58,7 +60,7 @@ func TestPoolFlags(t *testing.T) {
 	if _, err := s.pools.all.Get(context.Background(), "bosses", "carol"); !errors.Is(err, ppp.ErrUnknownPool) {
 		t.Errorf("%v", err)
 	}
-	for _, name := range []string{"", ".staff", ".guests", ".ipv6"} {
+	for _, name := range []string{"", ".staff", ".guests", "-ipv6"} {
 		if _, err := os.Stat(state + name); err != nil {
 			t.Error(err)
 		}
@@ -72,6 +74,16 @@ func TestPoolFlags(t *testing.T) {
 	}
 	again.tellPools()
 
+	// What cannot work is told at the start.
+	for _, bad := range [][]string{{"-pool-named", "x=10.0.0.0/30", "-pool-exclude", "10.0.0.0/24"}, {"-pool-state", t.TempDir()}} {
+		c, err := parse(append([]string{"-users", users, "-tun", "netstack"}, bad...), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&server{config: c, log: cli.Logger(io.Discard, false)}).makePools(); err == nil {
+			t.Errorf("%q: it works", bad)
+		}
+	}
 	for _, bad := range [][]string{
 		{"-pool-named", "10.0.0.0/24"},
 		{"-pool-named", "../x=10.0.0.0/24"},
