@@ -180,8 +180,8 @@ func (c *Conn) OnStray(f func(src netip.Addr)) { c.stray.Store(&f) }
 
 // strayed tells OnStray's func.
 func (c *Conn) strayed(now time.Time, src netip.Addr) {
-	if f := c.stray.Load(); f != nil && *f != nil && now.Sub(c.strayAt) >= time.Minute {
-		c.strayAt = now
+	if f := c.stray.Load(); f != nil && *f != nil && now.Unix()-c.strayAt >= 60 {
+		c.strayAt = now.Unix()
 		(*f)(src)
 	}
 }

@@ -51,7 +51,7 @@ type Config struct {
 	NoIPv4 bool
 	NoIPv6 bool
 	MTU    int           // largest packet sent, and announced as MRU; 0 means 1400
-	Echo   time.Duration // silence before an LCP echo; 0 means 1 minute, negative never
+	Echo   time.Duration // silence before an LCP echo; 0 means 1 minute (never over SSTP, which asks by itself), negative never
 
 	Identification string // sent when LCP opens (RFC 1570 section 2.1); empty sends none
 

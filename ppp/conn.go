@@ -114,7 +114,7 @@ type link struct {
 	scratch []byte // a packet's data while it is built
 	frame   []byte // a frame while it is written
 	src     srcCache
-	strayAt time.Time // when OnStray's func was called last
+	strayAt int64     // when OnStray's func was called last, unix seconds
 	echo    [1][]byte // a packet that is answered on the link
 }
 

@@ -19,11 +19,17 @@ func (c *Conn) SetSilence(d time.Duration) {
 	c.poke()
 }
 
+// A keeper is a FrameConn that may notice by itself that the far side is gone: two who ask cost twice as much.
+type keeper interface{ KeepsAlive() bool }
+
 func (c *Conn) echoTime() time.Duration {
 	if d := time.Duration(c.silence.Load()); d > 0 {
 		return max(d/(maxEchoes+1), d-maxEchoes*echoRetry) // the first question, and maxEchoes pauses
 	}
 	if c.cfg.Echo == 0 {
+		if k, ok := c.fc.(keeper); ok && k.KeepsAlive() {
+			return 0
+		}
 		return defaultEcho
 	}
 	return c.cfg.Echo

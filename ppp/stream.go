@@ -41,7 +41,7 @@ type Stream struct {
 	err     error         // why nothing more is written
 	closed  bool
 
-	wakeW   chan struct{} // ends W's pause; nil: no W
+	wakeW   chan struct{} // ends W's pause; nil: there has been no W
 	trusted atomic.Bool
 	failed  atomic.Bool // err is set
 	shut    atomic.Bool // conn is closed

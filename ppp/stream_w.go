@@ -20,7 +20,10 @@ func (s *Stream) start() {
 	if s.running || s.err != nil {
 		return
 	}
-	s.running, s.done, s.wakeW = true, make(chan struct{}), make(chan struct{}, 1)
+	if s.wakeW == nil {
+		s.wakeW = make(chan struct{}, 1)
+	}
+	s.running, s.done = true, make(chan struct{})
 	go s.write(s.done, s.wakeW)
 }
 
@@ -72,7 +75,7 @@ func (s *Stream) waits() bool {
 		return true
 	}
 	s.freeFlows()
-	s.running, s.wakeW = false, nil
+	s.running = false
 	return false
 }
 

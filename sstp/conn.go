@@ -233,6 +233,9 @@ func (c *conn) Bind(send, recv []byte) error {
 // Bound implements ppp.FrameConn.
 func (c *conn) Bound() bool { return c.stage.Load() == dataPasses }
 
+// KeepsAlive says that Hello notices a far side that is gone; package ppp looks for this method.
+func (c *conn) KeepsAlive() bool { return true }
+
 // Binds implements ppp.FrameConn: always.
 func (c *conn) Binds() bool { return true }
 

@@ -17,6 +17,9 @@ const (
 	defaultNegotiation = time.Minute // [MS-SSTP] sections 3.2.2.1 and 3.3.2.1
 	defaultEstablish   = 150 * time.Second
 	defaultHello       = time.Minute // section 3.1.2.3
+
+	// A server asks a second later than clients do, so that of two who have the same interval only one asks.
+	defaultServerHello = defaultHello + time.Second
 	defaultPending     = 1024
 	defaultPerSource   = 16
 )

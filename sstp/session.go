@@ -245,7 +245,7 @@ func (x *session) newConn() *conn {
 	c := &conn{
 		stream:      ppp.NewStream(x.conn, framing{}),
 		server:      true,
-		hello:       orDefault(s.Hello, defaultHello),
+		hello:       orDefault(s.Hello, defaultServerHello),
 		negotiation: orDefault(s.NegotiationTimeout, defaultNegotiation),
 		log:         s.logger().With("remote", x.call.Remote),
 	}

@@ -34,10 +34,13 @@ type way struct {
 	count  int // in a batch
 	hashed bool
 	trips  bool // note how long each batch takes
+	wait   time.Duration
 }
 
-// patience is what a batch may take before it counts as lost.
-const patience = 500 * time.Millisecond
+// patience is what a batch may take before it counts as lost, beside so many others.
+func patience(members int) time.Duration {
+	return 500*time.Millisecond + time.Duration(members)*500*time.Microsecond
+}
 
 func newMember(c *ppp.Conn) *member {
 	return &member{conn: c, local: c.Info().Local, came: make(chan struct{}, 1)}
@@ -64,7 +67,8 @@ func (m *member) take(bufs [][]byte, offset int) (int, error) {
 
 // drive sends or asks for batches, one at a time, until ctx ends.
 func (m *member) drive(ctx context.Context, w way) {
-	t := time.NewTimer(patience)
+	w.wait = max(w.wait, patience(1))
+	t := time.NewTimer(w.wait)
 	defer t.Stop()
 	for ctx.Err() == nil {
 		select {
@@ -73,7 +77,7 @@ func (m *member) drive(ctx context.Context, w way) {
 		}
 		began := time.Now()
 		m.send(w)
-		t.Reset(patience)
+		t.Reset(w.wait)
 		select {
 		case <-m.came:
 			m.bytes += uint64(w.size * w.count)
@@ -122,6 +126,7 @@ func (m *member) packet(i, size int, x message) []byte {
 func driveAll(ctx context.Context, list []*member, d time.Duration, w way) (bytes []float64) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
+	w.wait = patience(len(list))
 	var wg sync.WaitGroup
 	before := make([]uint64, len(list))
 	for i, m := range list {

@@ -44,10 +44,14 @@ func scale(r *run) error {
 			}
 		}
 		active := f.members[warm:]
+		batch := max(1, min(44, 20000/n)) // no more on the way than buffers hold
+		if n > 1000 {
+			length *= 3 // for many turns of each
+		}
 		for _, size := range []int{64, 512, 1400, 4000} {
 			for _, up := range []bool{true, false} {
 				cpu := s.cpu()
-				bytes := sum(driveAll(f.ctx, active, length, way{up: up, size: size, count: 44}))
+				bytes := sum(driveAll(f.ctx, active, length, way{up: up, size: size, count: batch}))
 				cpu = s.cpu() - cpu
 				line += fmt.Sprintf(" %5.0f", mbit(bytes, length))
 				if !up {
