@@ -84,8 +84,9 @@ func (a *Accounting) sendReady(ctx context.Context, sending *sync.WaitGroup) tim
 			continue
 		}
 		r.busy = true
+		wait := min(firstWait<<min(r.tries, 4), longWait) // here, where a.mu is held
 		sending.Go(func() {
-			a.send(ctx, r, p)
+			a.send(ctx, r, p, wait)
 			a.poke()
 		})
 	}
@@ -94,9 +95,8 @@ func (a *Accounting) sendReady(ctx context.Context, sending *sync.WaitGroup) tim
 
 // send sends a record to one server after the other. Each time it is another packet, under another identifier: how long
 // ago it was has changed (RFC 2866 section 5.2). Nothing ends it but an answer (RFC 5080 section 2.2.1).
-func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet) {
+func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet, wait time.Duration) {
 	err := errNoTargets
-	wait := min(firstWait<<min(r.tries, 4), longWait)
 	for _, s := range a.Client.order(a.Client.servers(true)) {
 		q := p.clone()
 		if t, ok := p.uint32(EventTimestamp); ok {
