@@ -232,8 +232,8 @@ func TestLeasedPool(t *testing.T) {
 		l.hangUp(names(0, 40))
 		l.log.check(t, 80)
 		restart(func() {
-			l.dial(names(200, 220)) // of what is leased already
-			l.hangUp(names(200, 220))
+			l.dial(names(200, 210)) // of what is leased already
+			l.hangUp(names(200, 210))
 		})
 		l.dial(names(120, 200))
 		l.dial(names(0, 40))
@@ -302,7 +302,7 @@ func TestLeasedPool(t *testing.T) {
 		t.Parallel()
 		server, gw := leasingLAN(t)
 		dir := scratch(t)
-		const seconds = 16
+		const seconds = 20
 		d := StartLeasingKea(t, server, dir, seconds)
 		var pc net.PacketConn
 		var err error
