@@ -19,6 +19,7 @@ import (
 
 	"github.com/dialway/dialway/internal/netns"
 	"github.com/dialway/dialway/tunnel"
+	"golang.org/x/sys/unix"
 )
 
 // open opens a device in a namespace.
@@ -111,6 +112,79 @@ func TestTCPThroughTwoDevices(t *testing.T) {
 				t.Fatalf("%d bytes, %v", n, err)
 			}
 		})
+	}
+}
+
+// IPv6, and datagrams that the kernel hands over as one (UDP_SEGMENT), through two real devices and back to single ones.
+func TestOffloadThroughTwoDevices(t *testing.T) {
+	na, nb := netns.New(t), netns.New(t)
+	a, b := open(t, na, Config{}), open(t, nb, Config{})
+	for i, d := range []*Device{a, b} {
+		four, six := netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("fd00::%d", i+1))
+		if err := d.SetAddrs(netip.PrefixFrom(four, 24), netip.PrefixFrom(six, 64)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go pump(a, b)
+	go pump(b, a)
+	data := make([]byte, 4<<20)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	var l net.Listener
+	var err error
+	nb.Do(func() { l, err = net.Listen("tcp", "[fd00::2]:80") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			conn.Write(data)
+			conn.Close()
+		}
+	}()
+	var conn net.Conn
+	na.Do(func() { conn, err = net.DialTimeout("tcp", "[fd00::2]:80", 5*time.Second) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("TCP over IPv6: %d bytes, %v", len(got), err)
+	}
+	for _, host := range []string{"10.9.0.2:9", "[fd00::2]:9"} {
+		var far net.PacketConn
+		nb.Do(func() { far, err = net.ListenPacket("udp", host) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		na.Do(func() { conn, err = net.Dial("udp", host) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := conn.(*net.UDPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 1000) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(data[:9500]); err != nil {
+			t.Fatal(err)
+		}
+		far.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for i := 0; i < 9500; i += 1000 {
+			buf := make([]byte, 2000)
+			n, _, err := far.ReadFrom(buf)
+			if want := data[i:min(i+1000, 9500)]; err != nil || !bytes.Equal(buf[:n], want) {
+				t.Fatalf("%s: datagram at %d: %d bytes, %v", host, i, n, err)
+			}
+		}
+		conn.Close()
+		far.Close()
 	}
 }
 
