@@ -121,7 +121,7 @@ func (c *Conn) authenticate(now time.Time) {
 		return
 	}
 	s.host = methodRound{Conn: c, round: s.round}
-	s.host.ctx, s.stop = context.WithCancel(c.work)
+	s.host.ctx, s.stop = context.WithCancel(context.Background()) // not of c.work, which would keep a list of one: see stopWork
 	var err error
 	if demanded != NoProtocol {
 		if s.verifier, err = newVerifier(demanded, s.host); err != nil {

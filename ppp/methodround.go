@@ -141,6 +141,14 @@ func (c *Conn) goBeside(ctx context.Context, f func(ctx context.Context)) {
 	})
 }
 
+// stopWork ends what runs beside R.
+func (c *Conn) stopWork() {
+	c.stop()
+	if c.auth.stop != nil {
+		c.auth.stop()
+	}
+}
+
 // A decision is an Authenticator's answer.
 type decision struct {
 	round int

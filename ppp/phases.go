@@ -59,7 +59,7 @@ func (c *Conn) byeFromPeer(now time.Time) {
 	}
 	c.phase = phaseTerminate
 	c.goodbyeBy = now.Add(goodbyeTime)
-	c.stop()
+	c.stopWork()
 }
 
 // byeWhileOpening: a far side that gives up while LCP is negotiated says Terminate-Request, too. The automaton goes on

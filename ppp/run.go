@@ -317,7 +317,7 @@ func (c *Conn) end(now time.Time, why error) {
 	c.phase = phaseTerminate
 	c.ipcp.reset()
 	c.ipv6cp.reset()
-	c.stop() // nobody decides about this far side any more
+	c.stopWork() // nobody decides about this far side any more
 	if early {
 		c.phase = phaseDead
 		return
@@ -369,7 +369,7 @@ func (c *Conn) finish() error {
 	if s := c.cfg.Sessions; s != nil && c.info.Load() != nil {
 		s.remove(c)
 	}
-	c.stop()
+	c.stopWork()
 	c.fc.Close()
 	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil && c.err == error(p.no) {
 		c.err = p.explain()

@@ -54,7 +54,7 @@ func (s *Server) admit(base context.Context, nc net.Conn) *session {
 		s.stats.Refused++
 		return nil
 	}
-	x := &session{server: s, nc: nc, base: base, began: time.Now()}
+	x := &session{server: s, nc: nc, base: base, began: time.Now(), call: new(ppp.Call)}
 	ctx, stop := context.WithDeadlineCause(base, x.began.Add(orDefault(s.EstablishTimeout, defaultEstablish)), errEstablish)
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
 	x.stop = stop

@@ -32,9 +32,9 @@ type session struct {
 	stop   context.CancelFunc
 
 	// What was learned on the way.
-	conn net.Conn // nc, or TLS over it
-	leaf []byte   // the certificate that was served
-	call ppp.Call
+	conn net.Conn  // nc, or TLS over it
+	leaf []byte    // the certificate that was served
+	call *ppp.Call // the link's own once it is open
 
 	timer *time.Timer // of the handshake: closes nc; nil when that is over
 	given bool        // somebody else's now
@@ -130,7 +130,7 @@ func (x *session) handshake() (fc *conn, err error) {
 
 // locate finds out where the connection comes from, and whether it may.
 func (x *session) locate() error {
-	x.call = ppp.Call{
+	x.call = &ppp.Call{
 		Tunnel: "SSTP",
 		Remote: addrPort(x.nc.RemoteAddr()), // may wait for a PROXY header
 		Local:  addrPort(x.nc.LocalAddr()),
@@ -251,7 +251,7 @@ func (x *session) newConn() *conn {
 	}
 	c.zero = s.AcceptZeroKeyEAP
 	if s.TLSConfig == nil {
-		c.offer.hashes = s.CertHashes(&x.call)
+		c.offer.hashes = s.CertHashes(x.call)
 	} else {
 		h1, h256 := sha1.Sum(x.leaf), sha256.Sum256(x.leaf)
 		c.offer.hashes = [][]byte{h1[:], h256[:]}
@@ -280,7 +280,7 @@ func (x *session) serve(fc *conn) error {
 // open runs PPP until the link is open.
 func (x *session) open(fc *conn) (*ppp.Conn, error) {
 	x.call.ID = fc.id()
-	link := ppp.Server(fc, x.call, x.server.PPP)
+	link := ppp.Server(fc, *x.call, x.server.PPP)
 	if err := link.Open(x.ctx); err != nil {
 		if cause := context.Cause(x.ctx); cause != nil {
 			err = fmt.Errorf("%w: %w", cause, err)
@@ -299,6 +299,7 @@ func (x *session) opened(link *ppp.Conn) (context.Context, error) {
 		return nil, err
 	}
 	x.made()
+	x.call = link.Info().Call
 	s.logger().Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
 		"addr", link.Info().Peer)
 	return handlerContext{ctx, x.base, link}, nil
