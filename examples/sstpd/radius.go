@@ -140,5 +140,9 @@ func (a *aaa) account(ctx context.Context) error {
 // answer answers -coa until ctx ends. It never returns nil.
 func (a *aaa) answer(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { a.dynamic.Close() })()
-	return fmt.Errorf("-coa: %w", a.dynamic.Serve(a.coa))
+	err := a.dynamic.Serve(a.coa)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("-coa: %w", err)
 }
