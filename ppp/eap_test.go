@@ -556,3 +556,35 @@ func TestNetworkRequestInTheMiddleOfEAP(t *testing.T) {
 		s.Close()
 	})
 }
+
+// A method that has refused the server says so, though the server, which heard of it, refuses and hangs up first.
+func TestEAPRefusalOfOursIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := configs(EAP)
+		server.Auth = []AuthProtocol{EAP}
+		server.Authenticator = AuthenticatorFunc(func(ctx context.Context, req *AuthRequest) (*Grant, error) {
+			_, err := req.Exchange(ctx, appendPacket(nil, eapRequest, req.EAP[1]+1, []byte{255, 1}))
+			return nil, errors.Join(err, &AuthError{})
+		})
+		client.EAP = func(ctx context.Context, request []byte, x Exchange) ([]byte, error) {
+			request, err := x(ctx, appendPacket(nil, eapResponse, request[1], append([]byte{eapIdentity}, "alice"...)))
+			if err != nil {
+				return nil, err
+			}
+			x(context.WithoutCancel(ctx), appendPacket(nil, eapResponse, request[1], []byte{255, 0})) // no
+			time.Sleep(time.Second)
+			return nil, &NegotiationError{Phase: "token", Remote: true, Err: errTest}
+		}
+		a, b := newPipe()
+		c, s := Client(a, Call{Verified: true}, client), Server(b, Call{}, server)
+		done := make(chan error)
+		go func() { done <- s.Open(t.Context()) }()
+		if err := c.Open(t.Context()); !errors.Is(err, errTest) {
+			t.Errorf("client: %v", err)
+		}
+		var e *AuthError
+		if err := <-done; !errors.As(err, &e) {
+			t.Errorf("server: %v", err)
+		}
+	})
+}

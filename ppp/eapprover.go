@@ -170,8 +170,12 @@ func (m *eapProver) ended(success bool) {
 // goodbye right behind its Failure, so that the link may be over before the method has said why.
 func (m *eapProver) explain() error {
 	var a *AuthError
-	if err := <-m.verdict; errors.As(err, &a) {
+	var n *NegotiationError
+	switch err := <-m.verdict; {
+	case errors.As(err, &a):
 		return a
+	case errors.As(err, &n): // it had refused the server before the server refused it
+		return n
 	}
 	return m.no
 }
