@@ -87,9 +87,9 @@ func (m *member) stallAndAsk() (halt func()) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(10 * time.Millisecond):
 			}
-			m.send(way{size: 1400, count: 16}) // 180 Mbit/s
+			m.send(way{size: 1400, count: 16}) // 18 Mbit/s, of which none is taken
 		}
 	}()
 	return func() {
