@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -89,6 +91,15 @@ func measure(c *config) error {
 		return fmt.Errorf("congestion controls: %w", err)
 	}
 	defer restore()
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-told
+		children.kill()
+		restore()
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}()
 	otherBuild = c.other
 
 	r := &result{Machine: machine(), When: time.Now().UTC().Format("2006-01-02")}

@@ -32,8 +32,7 @@ type process struct {
 func (l *lab) spawn(ns *netns.NS, talk bool, name string, args ...string) *process {
 	l.Helper()
 	p := &process{name: name, cmd: exec.Command(name, args...), over: make(chan struct{})}
-	// A program that this one cannot end any more ends with it.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is for this program, which ends the others
 	p.cmd.Stderr = p
 	if talk {
 		var err error
@@ -51,7 +50,12 @@ func (l *lab) spawn(ns *netns.NS, talk bool, name string, args ...string) *proce
 	if err := ns.Start(p.cmd); err != nil {
 		l.Fatalf("%s: %v", name, err)
 	}
-	go func() { p.cmd.Wait(); close(p.over) }()
+	children.add(p.cmd.Process)
+	go func() {
+		p.cmd.Wait()
+		children.remove(p.cmd.Process)
+		close(p.over)
+	}()
 	l.Cleanup(p.stop)
 	return p
 }
@@ -145,4 +149,35 @@ func (p *process) stop() {
 	}
 	p.cmd.Process.Kill()
 	<-p.over
+}
+
+// A family is the processes that run, which end with this one.
+type family struct {
+	mu   sync.Mutex
+	list map[*os.Process]struct{}
+}
+
+var children family
+
+func (f *family) add(p *os.Process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.list == nil {
+		f.list = make(map[*os.Process]struct{})
+	}
+	f.list[p] = struct{}{}
+}
+
+func (f *family) remove(p *os.Process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.list, p)
+}
+
+// kill ends them all, for a program that has been told to end. No new one is added any more.
+func (f *family) kill() {
+	f.mu.Lock() // for good
+	for p := range f.list {
+		p.Kill()
+	}
 }
