@@ -430,7 +430,7 @@ func TestLeasedPool(t *testing.T) {
 		}
 		server = serve()
 		await("entries of a server that was killed", func() bool { return proxied() == "" })
-		c, again = dial()
+		_, again = dial()
 		if again[0] != addrs[0] {
 			t.Errorf("after a restart of the server: %s, had %s", again[0], addrs[0])
 		}
