@@ -195,12 +195,17 @@ func (t *Table) Bool(key string, otherwise bool) bool {
 
 // Number returns a number within bounds; 0 where there is none.
 func (t *Table) Number(key string, least, most int) int {
+	return int(t.Number64(key, int64(least), int64(most)))
+}
+
+// Number64 is Number for what may not fit into an int.
+func (t *Table) Number64(key string, least, most int64) int64 {
 	v, ok := take[int64](t, key, "a number")
-	if ok && (v < int64(least) || v > int64(most)) {
+	if ok && (v < least || v > most) {
 		t.Bad(key, "%d is not between %d and %d", v, least, most)
 		return 0
 	}
-	return int(v)
+	return v
 }
 
 // Word takes a value if it is that text, which stands for something that its type has no room for.

@@ -42,7 +42,7 @@ func (s *Set) settings(t *conf.Table, name string, remote bool) func(g *ppp.Gran
 	if v := t.Duration("interim", ""); v > 0 {
 		add(func(g *ppp.Grant) { g.Interim = v })
 	}
-	in, out := t.Number("rate-in", 8000, 1<<50), t.Number("rate-out", 8000, 1<<50)
+	in, out := t.Number64("rate-in", 8000, 1<<50), t.Number64("rate-out", 8000, 1<<50)
 	if in > 0 {
 		add(func(g *ppp.Grant) { g.RateIn = ppp.Rate{Bits: uint64(in)} })
 	}
