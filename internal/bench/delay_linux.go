@@ -4,35 +4,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/dialway/dialway/internal/bench/emu"
 )
 
-// short is a line whose delay is all queue.
+// shortLine is a line whose delay is all queue.
 var shortLine = wire{"20 Mbit/s, 1 ms", "", &emu.Config{Rate: 20e6, Delay: 500 * time.Microsecond, Queue: 300 * time.Millisecond}}
 
 // delay measures what a bulk transfer costs a ping beside it, with either congestion control inside and outside; what the
 // tunnel carries of what the line does without one; and how two transfers share it.
 func delay(c *config) error {
-	if os.Getuid() != 0 {
-		return errors.New("needs root, for network namespaces")
-	}
-	dir, err := os.MkdirTemp("", "dialway-bench")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := setup(dir); err != nil {
-		return err
-	}
-	restore, err := allowControls()
-	if err != nil {
-		return err
-	}
-	defer restore()
+	return withPrograms(func(dir string) error { return delayIn(c, dir) })
+}
+
+func delayIn(c *config, dir string) error {
 	length := 8 * time.Second
 	if c.short {
 		length = 4 * time.Second

@@ -73,8 +73,9 @@ func stages(c *config) []stage {
 	}
 }
 
-// measure is the program.
-func measure(c *config) error {
+// withPrograms calls f with a directory that has the programs, and with every congestion control allowed. Told to end, it
+// ends what was started and puts back what was changed.
+func withPrograms(f func(dir string) error) error {
 	if os.Getuid() != 0 {
 		return errors.New("needs root, for network namespaces")
 	}
@@ -100,6 +101,15 @@ func measure(c *config) error {
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}()
+	return f(dir)
+}
+
+// measure is the program.
+func measure(c *config) error {
+	return withPrograms(func(dir string) error { return measureIn(c, dir) })
+}
+
+func measureIn(c *config, dir string) error {
 	otherBuild = c.other
 
 	r := &result{Machine: machine(), When: time.Now().UTC().Format("2006-01-02")}
