@@ -23,6 +23,7 @@ const (
 	nakService      nak = 405
 	nakExtension    nak = 406
 	nakInvalidValue nak = 407
+	nakNotRoutable  nak = 502
 	nakNoSession    nak = 503
 )
 
@@ -69,7 +70,7 @@ func isKeyOf(a Attr) bool {
 func onlyNames(p *Packet) bool {
 	for a := range p.All() {
 		switch a {
-		case NASIdentifier, NASIPAddress, NASIPv6Address, NASPortType, EventTimestamp, MessageAuthenticator, ProxyState, State,
+		case NASIdentifier, NASIPAddress, NASIPv6Address, OperatorName, NASPortType, EventTimestamp, MessageAuthenticator, ProxyState, State,
 			Class, ReplyMessage, AcctTerminateCause:
 		default:
 			if !isKeyOf(a) {
@@ -217,7 +218,7 @@ func (d *Dynamic) edit(g *ppp.Grant, p *Packet) nak {
 			}
 		case ServiceType:
 			return nakService // Authorize-Only (section 3.2), and all others
-		case NASIdentifier, NASIPAddress, NASIPv6Address, EventTimestamp, MessageAuthenticator, ProxyState, State:
+		case NASIdentifier, NASIPAddress, NASIPv6Address, OperatorName, EventTimestamp, MessageAuthenticator, ProxyState, State:
 			changes--
 		default:
 			changes--

@@ -86,9 +86,16 @@ type TargetStats struct {
 // and Status-Server, accounting's for Accounting-Request. Identifier, Authenticator and Message-Authenticator are made;
 // p is not changed. The State of a reply leads the request that repeats it to the same server.
 //
+// A Disconnect-Request or CoA-Request (RFC 5176) goes to a Target that is an access server, whose Addr has the port for it,
+// 3799. One without Event-Timestamp gets it.
+//
 // Passwords and MPPE keys are in clear in p and in the reply. ErrNoAnswer says that nobody answered within 30 seconds or
 // ctx.
 func (c *Client) Exchange(ctx context.Context, p *Packet) (*Packet, error) {
+	if p.Code.isDynamic() {
+		reply, _, err := c.exchange(ctx, dated(p), nil)
+		return reply, err
+	}
 	only, p, err := c.unwrapState(p)
 	if err != nil {
 		return nil, err

@@ -58,6 +58,13 @@ func (c Code) String() string {
 // isAccess reports whether a request's Authenticator is random, and its reply is what CVE-2024-3596 forges.
 func (c Code) isAccess() bool { return c == AccessRequest || c == StatusServer }
 
+// isSigned reports whether a request gets a Message-Authenticator. Accounting's Authenticator is a signature already, and old
+// servers expect none there.
+func (c Code) isSigned() bool { return c.isAccess() || c.isDynamic() }
+
+// isDynamic reports whether a request goes to an access server, RFC 5176.
+func (c Code) isDynamic() bool { return c == DisconnectRequest || c == CoARequest }
+
 // answers reports whether c may answer a request.
 func (c Code) answers(request Code) bool {
 	switch request {
@@ -79,7 +86,7 @@ func (c Code) answers(request Code) bool {
 // An Attr is an attribute's type.
 type Attr byte
 
-// Attributes of RFC 2865, 2866, 2868, 2869, 3162, 3576, 4818 and 6911 that an access server for PPP sends or obeys.
+// Attributes of RFC 2865, 2866, 2868, 2869, 3162, 3576, 4818, 5580 and 6911 that an access server for PPP sends or obeys.
 const (
 	UserName             Attr = 1
 	UserPassword         Attr = 2
@@ -138,6 +145,7 @@ const (
 	FramedIPv6Pool       Attr = 100
 	ErrorCause           Attr = 101
 	DelegatedIPv6Prefix  Attr = 123
+	OperatorName         Attr = 126
 	FramedIPv6Address    Attr = 168
 	DNSServerIPv6        Attr = 169
 )

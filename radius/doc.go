@@ -1,4 +1,4 @@
-// Package radius implements RADIUS (RFC 2865, 2866, 2869, 3162, 3579, 5080, 5176, 5997, and RadSec: 6613, 6614) for an
+// Package radius implements RADIUS (RFC 2865, 2866, 2869, 3162, 3579, 5080, 5176, 5997, 8559, and RadSec: 6613, 6614) for an
 // access server, for what answers it, and for what stands between.
 //
 // A [Client] asks servers; it is a [ppp.Authenticator], so a VPN server that keeps its accounts elsewhere is

@@ -61,3 +61,8 @@ func namesSessions(keys int) bool { return keys > 0 }
 // mayPassOn: a request that goes round would go round for ever, each time a load for every server on the way.
 // Test: TestProxyLoopsEnd.
 func mayPassOn(hops int, mine bool) bool { return !mine && hops <= mostHops }
+
+// mayGoBack: a home server ends and changes sessions of its own users; with a name of another's, or with none and a session
+// that it was never asked about, it would reach everybody's at an access server that several share (RFC 5176 section 6.1).
+// Test: TestProxyBackOnlyToOwnSessions.
+func mayGoBack(ownUser, ownSession bool) bool { return ownUser || ownSession }

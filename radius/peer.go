@@ -78,7 +78,7 @@ func (s *server) roundTrip(ctx context.Context, p *Packet, sends int, wait time.
 	if p.Code.isAccess() {
 		rand.Read(w.auth[:])
 	}
-	b, err := encode(p, w.id, w.auth, s.secret(), p.Code.isAccess())
+	b, err := encode(p, w.id, w.auth, s.secret(), p.Code.isSigned())
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -24,7 +26,13 @@ import (
 // server, also after this process was started again.
 //
 // A request that no home server answers is not answered: that is no refusal (RFC 5080 section 2.6.2). Status-Server is
-// answered here; Disconnect and CoA requests are not passed on.
+// answered here.
+//
+// Disconnect and CoA requests of home servers go back to the access server that has the session (RFC 5176, RFC 8559), if
+// Handle is a Dynamic's Handler, too: the Dynamic that serves UDP, and that of a Realm's Client by RadSec. The access server
+// is known by its session's Acct-Session-Id, and by NAS-Identifier, NAS-IP-Address, NAS-IPv6-Address and Operator-Name, of
+// requests that were passed on; a Proxy that was just started knows none but those that Back finds by NAS-IP-Address and
+// NAS-IPv6-Address. A home server reaches sessions of its own realms alone.
 type Proxy struct {
 	// Realms are the ways by realm, without regard to ASCII case: of "user@realm", else of "REALM\user". A key "*.example.com"
 	// is for every realm below example.com, "*" for those that are not listed, "" for names without a realm; where there is no
@@ -36,11 +44,20 @@ type Proxy struct {
 	// the key of Realms that was found. Secrets are in clear. nil changes nothing.
 	Edit func(p *Packet, realm string)
 
+	// Back says where an access server that asks by UDP, from this address, takes Disconnect and CoA requests: Addr, port 3799
+	// if it has none, Secret, and TLS if it does so by RadSec. One that asks by RadSec itself has them back over its
+	// connection. nil, and false, answer that there is no way (Error-Cause 502).
+	Back func(nas netip.Addr) (Target, bool)
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // as Client.Dial, for Back
+
+	Ways   *Ways        // what is known of access servers; nil means that each Proxy learns anew
 	Logger *slog.Logger // nil is silent
 
 	once   sync.Once
-	mark   [markLen]byte     // of this process' Proxy-States
+	mark   [markLen]byte     // begins this process' Proxy-States
+	passed atomic.Uint32     // to access servers
 	realms map[string]string // keys of Realms by their lower case
+	own    Ways
 
 	_ [0]func()
 }
@@ -58,6 +75,9 @@ type Realm struct {
 	// leaves a Server room for the others. 0 means 512, half of what a Server works at.
 	MaxPending int
 
+	// Dynamic are addresses from which its Disconnect and CoA requests come by UDP, beside those of Client's Targets.
+	Dynamic []netip.Prefix
+
 	waiting atomic.Int32
 }
 
@@ -74,13 +94,16 @@ func (p *Proxy) start() {
 	}
 }
 
-// Handle is a Handler: it passes on Access-Requests and Accounting-Requests of realms that have home servers, and leaves
-// the others to the Server.
+// Handle is a Handler, of a Server and of a Dynamic: it passes on Access-Requests and Accounting-Requests of realms that
+// have home servers, and what those ask of access servers. It leaves the others to the Server, or Dynamic.
 func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Packet, error) {
+	p.once.Do(p.start)
+	if q.Code.isDynamic() {
+		return p.toAccess(ctx, from, q)
+	}
 	if q.Code != AccessRequest && q.Code != AccountingRequest {
 		return nil, nil
 	}
-	p.once.Do(p.start)
 	if concernsAll(q) {
 		return p.everywhere(ctx, from, q)
 	}
@@ -96,13 +119,14 @@ func (p *Proxy) Handle(ctx context.Context, from netip.AddrPort, q *Packet) (*Pa
 		}
 		return nil, ErrDrop
 	}
-	return p.pass(ctx, q, realm, key, user)
+	return p.pass(ctx, from, q, realm, key, user)
 }
 
 // pass asks a realm's home servers.
-func (p *Proxy) pass(ctx context.Context, q *Packet, realm *Realm, key, user string) (*Packet, error) {
+func (p *Proxy) pass(ctx context.Context, from netip.AddrPort, q *Packet, realm *Realm, key, user string) (*Packet, error) {
 	r := q.clone()
 	p.prepare(r, realm, key, user)
+	p.ways().learn(ctx, from, r, key)
 	if q.Code == AccountingRequest && realm.Spool != nil {
 		if err := realm.Spool.Forward(r); err != nil {
 			return nil, err
@@ -171,7 +195,7 @@ func (p *Proxy) everywhere(ctx context.Context, from netip.AddrPort, q *Packet) 
 		if w := (way{realm.Client, realm.Spool}); !asked[w] {
 			asked[w] = true
 			wg.Go(func() {
-				_, err := p.pass(ctx, q, realm, key, "")
+				_, err := p.pass(ctx, from, q, realm, key, "")
 				mu.Lock()
 				errs = append(errs, err)
 				mu.Unlock()
@@ -211,7 +235,7 @@ func (p *Proxy) loops(q *Packet) error {
 		if a != ProxyState {
 			continue
 		}
-		if hops++; !mayPassOn(hops, string(v) == string(p.mark[:])) {
+		if hops++; !mayPassOn(hops, strings.HasPrefix(string(v), string(p.mark[:]))) {
 			if hops > mostHops {
 				return fmt.Errorf("radius: a request that has passed %d proxies: it loops", mostHops)
 			}

@@ -104,7 +104,7 @@ func (k *socket) ask(ctx context.Context, w *waiter, p *Packet, again bool) (*Pa
 	if p.Code.isAccess() {
 		rand.Read(w.auth[:])
 	}
-	b, err := encode(p, w.id, w.auth, k.server.secret(), p.Code.isAccess())
+	b, err := encode(p, w.id, w.auth, k.server.secret(), p.Code.isSigned())
 	if err != nil {
 		return nil, err
 	}
@@ -246,6 +246,10 @@ func (s *server) unconnected() error {
 func (k *socket) readTLS() {
 	defer close(k.stopped)
 	defer k.server.forget(k)
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), clientKey{}, k.server.client))
+	defer cancel() // before it
 	b := make([]byte, maxPacket)
 	for {
 		n, err := readPacket(k.conn, b, 0, nil)
@@ -256,10 +260,8 @@ func (k *socket) readTLS() {
 			k.broke(k.readErr(err))
 			return
 		}
-		if c := Code(b[0]); c == DisconnectRequest || c == CoARequest {
-			if answer := k.dynamic(b[:n]); answer != nil {
-				k.send(answer)
-			}
+		if Code(b[0]).isDynamic() {
+			k.dynamic(ctx, &work, b[:n])
 			continue
 		}
 		if err := k.take(b[:n]); err != nil {
@@ -272,11 +274,14 @@ func (k *socket) readTLS() {
 	}
 }
 
+// clientKey is of the Client over whose connection a request came back.
+type clientKey struct{}
+
 // dynamic answers a request that the server sends back over the connection.
-func (k *socket) dynamic(b []byte) []byte {
-	from := streamAddr(k.conn)
+func (k *socket) dynamic(ctx context.Context, work *sync.WaitGroup, b []byte) {
 	if d := k.server.client.Dynamic; d != nil {
-		return d.answer(from, k.server.secret(), b)
+		d.answer(ctx, work, streamAddr(k.conn), k.server.secret(), b, k.send)
+		return
 	}
 	p, err := Parse(b)
 	if err == nil {
@@ -284,13 +289,11 @@ func (k *socket) dynamic(b []byte) []byte {
 	}
 	if err != nil {
 		k.server.drop(err)
-		return nil
+		return
 	}
-	answer, err := encode(unsupported(p), p.Identifier, p.Authenticator, k.server.secret(), true)
-	if err != nil {
-		return nil
+	if answer, err := encode(unsupported(p), p.Identifier, p.Authenticator, k.server.secret(), true); err == nil {
+		k.send(answer)
 	}
-	return answer
 }
 
 // unsupported refuses a kind of request that is not wanted, RFC 6614 section 2.5.

@@ -17,7 +17,7 @@ var ErrNotConnected = errors.New("radius: no such RadSec client is connected")
 // the common name. A request without Event-Timestamp gets one; p is not changed. The wait ends with ctx, and after 30
 // seconds with ErrNoAnswer. Client.Dynamic is what answers at the other end.
 func (s *Server) Send(ctx context.Context, name string, p *Packet) (*Packet, error) {
-	if p.Code != DisconnectRequest && p.Code != CoARequest {
+	if !p.Code.isDynamic() {
 		return nil, fmt.Errorf("radius: a server does not send %v", p.Code)
 	}
 	e := s.streamOf(name)
@@ -26,11 +26,7 @@ func (s *Server) Send(ctx context.Context, name string, p *Packet) (*Packet, err
 		return nil, fmt.Errorf("%w: %s", ErrNotConnected, name)
 	}
 	defer e.release(w)
-	if _, dated := p.Get(EventTimestamp); !dated {
-		p = p.clone()
-		p.addUint32(EventTimestamp, uint32(time.Now().Unix()))
-	}
-	b, err := encode(p, w.id, [16]byte{}, radsecSecret, true)
+	b, err := encode(dated(p), w.id, [16]byte{}, radsecSecret, true)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +46,16 @@ func (s *Server) Send(ctx context.Context, name string, p *Packet) (*Packet, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// dated is a request with an Event-Timestamp, RFC 5176 section 6.3.
+func dated(p *Packet) *Packet {
+	if _, ok := p.Get(EventTimestamp); ok {
+		return p
+	}
+	p = p.clone()
+	p.addUint32(EventTimestamp, uint32(time.Now().Unix()))
+	return p
 }
 
 // streamOf returns a connection of a client.

@@ -156,7 +156,7 @@ func (s *Server) connection(raw net.Conn, config *tls.Config, from netip.AddrPor
 	e.state = &state
 	s.mu.Unlock()
 	s.log().Info("radius: RadSec client connected", "from", from, "certificate", names)
-	err = s.requests(e, from, context.WithValue(s.ctx, stateKey{}, &state))
+	err = s.requests(e, from, context.WithValue(s.ctx, stateKey{}, &arrival{s, &state}))
 	if s.isClosing() {
 		<-s.drained // answers under way need it
 		return
@@ -222,9 +222,17 @@ func (e *stream) accounts() bool { return false }
 
 type stateKey struct{}
 
+// An arrival is how a request came by RadSec.
+type arrival struct {
+	server *Server
+	state  *tls.ConnectionState
+}
+
 // ConnectionState returns the TLS connection by which a request came, for a Handler, an Authenticator or Account to know
 // the access server's certificate; nil: it came by UDP.
 func ConnectionState(ctx context.Context) *tls.ConnectionState {
-	state, _ := ctx.Value(stateKey{}).(*tls.ConnectionState)
-	return state
+	if a, ok := ctx.Value(stateKey{}).(*arrival); ok {
+		return a.state
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ type config struct {
 	fixed
 	unsigned bool
 	clients  radius.Secrets
+	coaPorts map[netip.Prefix]int // of clients; 0: they take none
 	radsec   radsecConfig
 	eap      eapConfig
 	homes    map[string]home
@@ -31,7 +33,7 @@ type config struct {
 // A fixed part is what stays as it is while the program runs.
 type fixed struct {
 	listen               []string
-	radsecListen         string
+	radsecListen, coa    string
 	accounts, accounting string
 }
 
@@ -82,7 +84,7 @@ func readConfig(file string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{clients: radius.Secrets{}, homes: map[string]home{}}
+	c := &config{clients: radius.Secrets{}, coaPorts: map[netip.Prefix]int{}, homes: map[string]home{}}
 	c.readGlobal(t)
 	for _, x := range t.Tables("client") {
 		c.readClient(x)
@@ -108,6 +110,11 @@ func (c *config) readGlobal(t *conf.Table) {
 	for _, l := range c.listen {
 		if _, _, err := net.SplitHostPort(l); err != nil {
 			t.Bad("listen", "%v", err)
+		}
+	}
+	if c.coa = t.Str("coa", ""); c.coa != "" {
+		if _, _, err := net.SplitHostPort(c.coa); err != nil {
+			t.Bad("coa", "%v", err)
 		}
 	}
 	c.unsigned = t.Bool("unsigned", false)
@@ -202,6 +209,7 @@ func (c *config) readClient(t *conf.Table) {
 	if secret == "" {
 		t.Bad("secret", "missing")
 	}
+	port := t.Number("coa-port", 0, 65535)
 	list := conf.List(t, "prefix", conf.Prefix)
 	if len(list) == 0 {
 		t.Bad("prefix", "a client needs a prefix such as 10.0.0.0/24, or an address")
@@ -211,6 +219,7 @@ func (c *config) readClient(t *conf.Table) {
 			t.Bad("prefix", "%v has a secret already", p)
 		}
 		c.clients[p] = secret
+		c.coaPorts[p] = port
 	}
 	t.Rest()
 }
@@ -310,6 +319,9 @@ func (c *config) checkTogether(t *conf.Table) {
 	}
 	if len(c.clients) == 0 && c.radsecListen == "" {
 		t.Bad("client", "there is no [[client]] and no [radsec]: nobody could ask")
+	}
+	if c.coa != "" && !away {
+		t.Bad("coa", "no realm has a home server: nobody would ask there")
 	}
 	if c.accounts == "" && !away {
 		t.Bad("accounts", "missing, and no realm has a home server: nobody is known")

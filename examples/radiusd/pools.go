@@ -13,8 +13,9 @@ import (
 // pools are the home servers of realms. Those that a new configuration leaves as they were stay: what they know of who is
 // dead, their connections, and the records that wait.
 type pools struct {
-	log  *slog.Logger
-	list []*pool
+	log     *slog.Logger
+	dynamic *radius.Dynamic // answers what comes back over RadSec
+	list    []*pool
 }
 
 // A pool is home servers that stand in for each other.
@@ -66,7 +67,7 @@ func (p *pools) get(kept *[]*pool, homes []home, spool string) (*pool, error) {
 			}
 		}
 	}
-	x := &pool{homes: homes, spool: spool, client: &radius.Client{Logger: p.log}}
+	x := &pool{homes: homes, spool: spool, client: &radius.Client{Dynamic: p.dynamic, Logger: p.log}}
 	for _, h := range homes {
 		config, err := h.tlsConfig()
 		if err != nil {

@@ -30,6 +30,8 @@ type service struct {
 	file     *access.File     // nil: nobody is known here
 	accounts *access.Accounts // one for all configurations: it remembers who has guessed too often
 	now      atomic.Pointer[state]
+	dynamic  radius.Dynamic // what home servers ask of access servers
+	ways     radius.Ways    // to those: what a proxy knows, the next one does
 	pools    pools
 }
 
@@ -38,10 +40,14 @@ type state struct {
 	*config
 	proxy *radius.Proxy
 	auth  ppp.Authenticator // nil: nobody is known here
+	homes radius.Secrets    // of home servers that may ask at coa
 }
 
 func newService(c *config, log *slog.Logger) (*service, error) {
-	s := &service{fixed: c.fixed, log: log, pools: pools{log: log}}
+	s := &service{fixed: c.fixed, log: log}
+	s.dynamic = radius.Dynamic{Handler: s.handle, Logger: log,
+		Clients: func(from netip.Addr) (radius.Secret, bool) { return s.now.Load().homes.Find(from) }}
+	s.pools = pools{log: log, dynamic: &s.dynamic}
 	if c.accounts != "" {
 		file, err := access.OpenFile(c.accounts)
 		if err != nil {
@@ -120,7 +126,8 @@ func (s *service) use(c *config) error {
 	if err != nil {
 		return err
 	}
-	next.proxy = &radius.Proxy{Realms: realms, Edit: c.edit, Logger: s.log}
+	next.proxy = &radius.Proxy{Realms: realms, Edit: c.edit, Back: c.back, Ways: &s.ways, Logger: s.log}
+	next.homes = s.homeSecrets(c)
 	if s.file != nil {
 		next.auth = c.authenticator(s.accounts)
 	}
@@ -134,7 +141,7 @@ func (s *service) run(ctx context.Context, c *config, hangup <-chan os.Signal, r
 	if err := s.use(c); err != nil {
 		return err
 	}
-	failed := make(chan error, len(s.listen)+1)
+	failed := make(chan error, len(s.listen)+2)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer s.server.Close() // before it
@@ -145,6 +152,14 @@ func (s *service) run(ctx context.Context, c *config, hangup <-chan os.Signal, r
 		}
 		wg.Go(func() { failed <- s.server.Serve(pc) })
 	}
+	if s.coa != "" {
+		pc, err := net.ListenPacket("udp", s.coa)
+		if err != nil {
+			return err
+		}
+		defer s.dynamic.Close()
+		wg.Go(func() { failed <- s.dynamic.Serve(pc) })
+	}
 	if s.radsecListen != "" {
 		l, err := net.Listen("tcp", s.radsecListen)
 		if err != nil {
@@ -152,7 +167,7 @@ func (s *service) run(ctx context.Context, c *config, hangup <-chan os.Signal, r
 		}
 		wg.Go(func() { failed <- s.server.ServeTLS(l) })
 	}
-	s.log.Info("ready", "listen", s.listen, "radsec", s.radsecListen, "clients", len(c.clients), "realms", len(c.realms))
+	s.log.Info("ready", "listen", s.listen, "radsec", s.radsecListen, "coa", s.coa, "clients", len(c.clients), "realms", len(c.realms))
 	for {
 		select {
 		case err := <-failed:
@@ -174,8 +189,8 @@ func (s *service) run(ctx context.Context, c *config, hangup <-chan os.Signal, r
 // reload reads all files again; what is wrong leaves everything as it was.
 func (s *service) reload(reread func() (*config, error)) {
 	c, err := reread()
-	if err == nil && (!slices.Equal(c.listen, s.listen) || c.radsecListen != s.radsecListen || c.accounts != s.fixed.accounts || c.accounting != s.accounting || c.unsigned != s.server.Unsigned) {
-		err = errors.New("listen, unsigned, and the names of accounts and accounting count from a start on")
+	if err == nil && (!slices.Equal(c.listen, s.listen) || c.radsecListen != s.radsecListen || c.coa != s.coa || c.accounts != s.fixed.accounts || c.accounting != s.accounting || c.unsigned != s.server.Unsigned) {
+		err = errors.New("listen, coa, unsigned, and the names of accounts and accounting count from a start on")
 	}
 	if err == nil && s.file != nil {
 		err = s.file.Reload()
