@@ -12,10 +12,22 @@ import (
 //	waiting ───────────────────────────────────▶ dropping, one each interval/sqrt(count)
 //	        ◀───────────────────────────────────
 //	           a packet that is in time
+//
+// RFC 8289 section 4.2 and 4.3 take 100 ms for the interval, as the longest usual round trip, and a twentieth for the
+// target. Here more is known: the round trip of the connection below, which is that of all above it but for what is beyond
+// the tunnel. A flow that leaves a third of its window after a drop runs dry where the target is much less than that of
+// its round trip; nobody else waits for it, since each flow has its queue.
 const (
-	codelTarget   = 5 * time.Millisecond
-	codelInterval = 100 * time.Millisecond
+	codelTarget   = 5 * time.Millisecond // at least
+	codelMost     = 30 * time.Millisecond
+	codelInterval = 100 * time.Millisecond // at least
 )
+
+// tune suits CoDel to a round trip; 0: it is not known.
+func (q *flowQueue) tune(rtt time.Duration) {
+	q.target = min(max(codelTarget, rtt*2/5), codelMost)
+	q.interval = max(codelInterval, 2*rtt)
+}
 
 // A codel is the state of one queue.
 type codel struct {
@@ -38,7 +50,7 @@ func (q *flowQueue) codel(f *flow, now time.Time) *queued {
 			q.drop(p)
 			c.count++
 			if p, late = q.head(f, now); late {
-				c.next = c.after(c.next)
+				c.next = c.after(c.next, q.interval)
 			} else {
 				c.dropping = false
 			}
@@ -48,13 +60,13 @@ func (q *flowQueue) codel(f *flow, now time.Time) *queued {
 		p, _ = q.head(f, now)
 		c.dropping = true
 		// Dropping that ended a moment ago goes on at the rate it had.
-		if since := c.count - c.last; since > 1 && now.Sub(c.next) < 16*codelInterval {
+		if since := c.count - c.last; since > 1 && now.Sub(c.next) < 16*q.interval {
 			c.count = since
 		} else {
 			c.count = 1
 		}
 		c.last = c.count
-		c.next = c.after(now)
+		c.next = c.after(now, q.interval)
 	}
 	return p
 }
@@ -68,18 +80,18 @@ func (q *flowQueue) head(f *flow, now time.Time) (p *queued, late bool) {
 	}
 	p = q.shift(f)
 	// A packet's worth in the queue is never too much, however slow the line.
-	if now.Sub(p.since) < codelTarget || f.bytes <= flowQuantum {
+	if now.Sub(p.since) < q.target || f.bytes <= flowQuantum {
 		c.late = time.Time{}
 		return p, false
 	}
 	if c.late.IsZero() {
-		c.late = now.Add(codelInterval)
+		c.late = now.Add(q.interval)
 		return p, false
 	}
 	return p, !now.Before(c.late)
 }
 
 // after is when the drop after one at t is due.
-func (c *codel) after(t time.Time) time.Time {
-	return t.Add(time.Duration(float64(codelInterval) / math.Sqrt(float64(c.count))))
+func (c *codel) after(t time.Time, interval time.Duration) time.Time {
+	return t.Add(time.Duration(float64(interval) / math.Sqrt(float64(c.count))))
 }

@@ -31,6 +31,8 @@ type flowQueue struct {
 	memory   int
 	seed     uint64
 	dropped  *counter
+	target   time.Duration // of CoDel
+	interval time.Duration
 	spare    *queued // without buffers
 	flows    [flowCount]flow
 }
@@ -52,6 +54,7 @@ func newFlowQueue(dropped *counter) *flowQueue {
 	q := flowQueues.Get().(*flowQueue)
 	q.seed = rand.Uint64() // so that nobody can aim at another's queue
 	q.dropped = dropped
+	q.tune(0)
 	return q
 }
 

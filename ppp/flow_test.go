@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
+
+	"github.com/dialway/dialway/internal/tlsconn"
 )
 
 var flowStart = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -169,6 +171,34 @@ func TestCoDelDropsAsTheRFCSays(t *testing.T) {
 		}
 	}
 }
+
+// TestCoDelKnowsTheRoundTrip: what one flow needs to be busy after a drop is let wait, and it is not dropped from again
+// before it can have noticed.
+func TestCoDelKnowsTheRoundTrip(t *testing.T) {
+	for rtt, want := range map[time.Duration]struct{ target, interval time.Duration }{
+		0:                      {codelTarget, codelInterval},
+		time.Millisecond:       {codelTarget, codelInterval},
+		50 * time.Millisecond:  {20 * time.Millisecond, codelInterval},
+		200 * time.Millisecond: {codelMost, 400 * time.Millisecond},
+	} {
+		a, _ := memPair(1 << 10)
+		s := NewStream(farConn{tlsconn.NewPlain(a), rtt}, lengthFraming{})
+		q, _ := newTestQueue(t)
+		s.flows = q
+		s.next(flowStart, nil, minDrain)
+		if q.target != want.target || q.interval != want.interval {
+			t.Errorf("%v: %v, %v", rtt, q.target, q.interval)
+		}
+	}
+}
+
+// A farConn says how far it goes.
+type farConn struct {
+	*tlsconn.Plain
+	rtt time.Duration
+}
+
+func (c farConn) RTT() time.Duration { return c.rtt }
 
 func TestCoDelLeavesShortAndQuickQueuesAlone(t *testing.T) {
 	for name, c := range map[string]struct{ wait, waiting int }{

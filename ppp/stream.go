@@ -57,7 +57,8 @@ type batchConn interface {
 	TryRead(b []byte) (n int, err error)    // 0, nil: nothing is here
 	TryWrite(b []byte) error                // takes all, sends what it can
 	Backlog() int                           // what was taken and not sent
-	Slow() bool                             // a large TryWrite would delay what comes after it
+	Takes() int                             // how much TryWrite may be given that delays nothing by much; 0: let it wait
+	RTT() time.Duration                     // of the connection; 0: not known
 	WaitWrite(patience time.Duration) error // until the backlog is sent and more would be
 }
 

@@ -252,7 +252,7 @@ func TestRateDelays(t *testing.T) {
 // A slowConn says that its line is slow.
 type slowConn struct{ *tlsconn.Plain }
 
-func (slowConn) Slow() bool { return true }
+func (slowConn) Takes() int { return 2 << 10 }
 
 // TestSlowLineGetsLittleAtOnce: what is encrypted can be neither dropped nor overtaken, so on a slow line a large batch
 // waits as packets, though the connection would take it.

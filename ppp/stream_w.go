@@ -87,6 +87,9 @@ func (s *Stream) next(now time.Time, b []byte, size int) (_ []byte, pause time.D
 		b, s.control = s.control, nil
 		return b, 0
 	}
+	if s.flows != nil {
+		s.flows.tune(s.conn.RTT())
+	}
 	for s.flows != nil && len(b) < size {
 		if pause = s.rate.wait(now); pause > 0 {
 			break

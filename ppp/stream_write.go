@@ -28,14 +28,17 @@ func (s *Stream) WriteFrames(header []byte, bufs [][]byte, offset int) (n int, e
 	return len(bufs), nil
 }
 
-// sendFrames sends until the connection refuses; mu is held.
+// sendFrames sends until the connection refuses, or what it takes would delay what comes after it; mu is held.
 func (s *Stream) sendFrames(header []byte, bufs [][]byte, offset int) (n int, err error) {
+	takes := s.conn.Takes()
+	if takes == 0 {
+		return 0, nil
+	}
 	stage := stageBuffers.Get()
 	defer stage.Free()
-	room, slow := len(stage.B)-s.framing.MaxFrame(), s.conn.Slow()
-	if slow {
-		room = minDrain / 2 // nothing waits, so an echo or an acknowledgement still goes at once
-	}
+	most := len(stage.B) - s.framing.MaxFrame()
+	slow := takes < most
+	room := min(takes, most)
 	for n < len(bufs) && s.conn.Backlog() == 0 {
 		b, i := stage.B[:0], n
 		for ; i < len(bufs) && (len(b) <= room || i == n); i++ {
@@ -45,7 +48,7 @@ func (s *Stream) sendFrames(header []byte, bufs [][]byte, offset int) (n int, er
 			return n, s.failLocked(err)
 		}
 		if n = i; slow {
-			break
+			break // nothing has waited, so an echo or an acknowledgement has gone at once
 		}
 	}
 	if s.conn.Backlog() > 0 {

@@ -62,9 +62,27 @@ func parseIperf(b []byte) (bytes int64, took time.Duration, err error) {
 	return int64(r.End.Received.Bytes + r.End.Reverse.Bytes), time.Duration(s * float64(time.Second)), nil
 }
 
+// A pong is a ping that was answered.
+type pong struct {
+	at, took time.Duration // at: since the first was sent
+}
+
+const pingEvery = 20 * time.Millisecond
+
 // ping sends so many pings, 50 a second, and returns the round trips that were answered, sorted.
 func (l *lab) ping(target string, n int) ([]time.Duration, error) {
-	out, _ := l.client.Try("ping", "-n", "-i", "0.02", "-c", strconv.Itoa(n), "-W", "2", target) // not answered is no failure
+	pongs, err := l.pings(target, n)
+	list := make([]time.Duration, len(pongs))
+	for i, p := range pongs {
+		list[i] = p.took
+	}
+	slices.Sort(list)
+	return list, err
+}
+
+// pings is ping, in the order in which they were answered.
+func (l *lab) pings(target string, n int) ([]pong, error) {
+	out, _ := l.client.Try("ping", "-n", "-i", seconds(pingEvery), "-c", strconv.Itoa(n), "-W", "2", target) // not answered is no failure
 	list := parsePing(out)
 	if len(list) < n/2 {
 		return nil, fmt.Errorf("%d of %d pings answered: %.300s", len(list), n, out)
@@ -72,17 +90,22 @@ func (l *lab) ping(target string, n int) ([]time.Duration, error) {
 	return list, nil
 }
 
-func parsePing(out string) (list []time.Duration) {
+func parsePing(out string) (list []pong) {
 	for line := range strings.Lines(out) {
-		_, v, ok := strings.Cut(line, " time=")
+		_, seq, ok := strings.Cut(line, " icmp_seq=")
 		if !ok {
 			continue
 		}
-		if ms, err := strconv.ParseFloat(strings.Fields(v)[0], 64); err == nil {
-			list = append(list, time.Duration(ms*float64(time.Millisecond)))
+		_, v, ok := strings.Cut(seq, " time=")
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(strings.Fields(seq)[0])
+		ms, e := strconv.ParseFloat(strings.Fields(v)[0], 64)
+		if err == nil && e == nil {
+			list = append(list, pong{time.Duration(n-1) * pingEvery, time.Duration(ms * float64(time.Millisecond))})
 		}
 	}
-	slices.Sort(list)
 	return list
 }
 

@@ -27,11 +27,12 @@ func TestParseIperf(t *testing.T) {
 }
 
 func TestParsePing(t *testing.T) {
-	list := parsePing("64 bytes from 10.8.0.1: icmp_seq=1 ttl=64 time=3.5 ms\n64 bytes from 10.8.0.1: icmp_seq=2 ttl=64 time=0.25 ms\nno answer\n")
-	if len(list) != 2 || list[0] != 250*time.Microsecond || percentile(list, 99) != 3.5 || percentile(list, 50) != 3.5 || percentile(list, 0) != 0.25 {
+	list := parsePing("64 bytes from 10.8.0.1: icmp_seq=1 ttl=64 time=3.5 ms\n64 bytes from 10.8.0.1: icmp_seq=4 ttl=64 time=0.25 ms\nno answer\n")
+	if len(list) != 2 || list[0] != (pong{0, 3500 * time.Microsecond}) || list[1] != (pong{3 * pingEvery, 250 * time.Microsecond}) {
 		t.Error(list)
 	}
-	if percentile(nil, 50) != 0 {
-		t.Error("of nothing")
+	ms := time.Millisecond
+	if l := []time.Duration{ms, 2 * ms}; percentile(l, 99) != 2 || percentile(l, 50) != 2 || percentile(l, 0) != 1 || percentile(nil, 50) != 0 {
+		t.Error("percentile")
 	}
 }

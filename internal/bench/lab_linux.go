@@ -20,6 +20,7 @@ type lab struct {
 	dir      string // of certificates and programs
 	client   *netns.NS
 	server   *netns.NS
+	line     *emu.Line // nil: veth
 	cleanups []func()
 }
 
@@ -86,8 +87,8 @@ func newLab(dir string, w wire, control string) *lab {
 		}
 		ns.Run("ip", "addr", "add", []string{outerClient, outerServer}[i]+"/24", "dev", "wire0")
 	}
-	line := emu.Join(ends[0], ends[1], *w.line)
-	l.Cleanup(line.Close)
+	l.line = emu.Join(ends[0], ends[1], *w.line)
+	l.Cleanup(l.line.Close)
 	return l
 }
 

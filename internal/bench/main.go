@@ -22,7 +22,8 @@ Each system runs between two network namespaces, joined by veth or by an emulate
 measured in turn: compare within a run, by the ratios, and not from one run to another. Both ends, the load and the system's
 own work share the processors.
 
--only delay measures a ping beside a bulk transfer, and how two of those share, over a line of 20 Mbit/s with a long queue.
+-only delay measures a ping beside a bulk transfer, and how two of those share, over a line that -line describes. Words that
+may follow say less: up, down, both, cubic, bbr (inside the tunnel). -short leaves out how they share.
 Scenarios of many sessions over loopback, without root, each by -only NAME: scale, storm, fair, stall, routes; and -soak 10m.
 With -short they take seconds and few sessions.`
 
@@ -38,6 +39,7 @@ type config struct {
 	seconds time.Duration
 	profile string
 	other   string
+	line    string
 	soak    time.Duration
 }
 
@@ -54,6 +56,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write to where the cycles of both ends go, kernel and program, by perf under one more load each")
 	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
 	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
+	fs.StringVar(&c.line, "line", "20,1ms,300ms", "for -only delay, the line: `RATE,RTT,QUEUE` are its rate in Mbit/s, or several in turn, as 20/5/20; its round trip, and how long a packet may wait; then, where there are any, the loss in per cent, and outside, for a transfer beside the tunnel")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -65,6 +68,9 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		if c.short {
 			c.rounds = 5
 		}
+	}
+	if c.seconds == 0 && c.about("delay") {
+		c.seconds = 8 * time.Second
 	}
 	if c.seconds == 0 {
 		c.seconds = 1500 * time.Millisecond
@@ -95,6 +101,9 @@ func (c *config) wants(kinds []string, name string) bool {
 	return !about
 }
 
+// about reports whether -only has a word.
+func (c *config) about(word string) bool { return slices.Contains(strings.Split(c.only, ","), word) }
+
 func main() {
 	if len(os.Args) > 2 && os.Args[1] == roleArg {
 		fail(runRole(os.Args[2:]))
@@ -115,7 +124,7 @@ func main() {
 		}
 		return
 	}
-	if c.only == "delay" {
+	if c.about("delay") {
 		fail(delay(c))
 		return
 	}

@@ -134,9 +134,12 @@ func (c *Conn) TryWrite(b []byte) error {
 // Backlog is how many bytes wait for the socket: the rest of a TryWrite, or what tls has written of itself while reading.
 func (c *Conn) Backlog() int { return c.raw.sock.backlog() }
 
-// Slow reports that what TryWrite takes delays what comes after it: little at a time is better.
-func (c *Conn) Slow() bool { return c.raw.sock.slow.Load() }
+// Takes is how much TryWrite may be given without delaying by much what comes after it; 0: nothing, it had better wait.
+func (c *Conn) Takes() int { return c.raw.sock.takes() }
 
 // WaitWrite sends the backlog and waits until the socket takes more. When the socket takes nothing for patience, it fails
 // with ErrStalled. It is for one goroutine at a time; TryWrite may be called meanwhile.
 func (c *Conn) WaitWrite(patience time.Duration) error { return c.raw.sock.waitWrite(patience) }
+
+// RTT is TCP's round trip, smoothed, as it was when much was written last; 0: it is not known.
+func (c *Conn) RTT() time.Duration { return c.raw.sock.rtt() }

@@ -1,150 +1,165 @@
 package tlsconn
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// A pacer keeps the queue short that this end's own TCP makes at the line's narrowest place. A loss-based congestion
-// control fills whatever buffer it finds there, and what is in it can neither be dropped nor overtaken. So while W has a
-// backlog, what TCP may hold is bounded to what the line carries in its round trip and paceMargin more:
+// A pacer watches what writing does to the line, and keeps short the queue that this end's own TCP makes at the line's
+// narrowest place: what is in it can neither be dropped nor overtaken. See bound for how.
 //
-//	         the rate is steady, and the round trip long          it costs throughput, or does not help
-//	free ───────────────────────────────────────────▶ bound ──────────────────────────────────────────▶ crowded
-//	 ▲  ▲    a bound that large bounds nothing           │                                                 │
-//	 │  └────────────────────────────────────────────────┘              after a while                      │
-//	 └─────────────────────────────────────────────────────────────────────────────────────────────────────┘
-//
-// Crowded means that others fill that buffer, and who holds back gets nothing beside them; or that the round trip is long
-// for another reason than a queue (a radio, a busy processor), and a bound would only be in the way.
-//
-// It is W's.
+// It looks at TCP a few times in a round trip, while something is written, whether TCP is waited for or not: an inner
+// connection whose window fits into what TCP takes fills the line's buffer, and nothing ever waits for TCP. So there is one
+// for each connection that has written paceFrom, and none for the others. The lock of the sock guards it.
 type pacer struct {
 	sock  pacedSocket
-	state paceState
-	until time.Time // crowded is over
+	bound bound
+	told  struct {
+		room atomic.Int32 // of takes
+		rtt  atomic.Int64 // time.Duration
+	}
 
-	last   time.Time // of the observation before
-	since  time.Time // the sample's begin
-	acked  uint64    // by then
-	rates  [3]uint64 // of the last samples, bytes per second
-	bound  int       // bytes
-	before uint64    // the rate without it, at least
-	behind time.Time // since when it has not been good; zero: it is
+	epoch  time.Time           // of the times below
+	last   time.Duration       // when something was written, or TCP had been waited for
+	next   time.Duration       // nothing to be seen earlier
+	fed    int                 // bytes written since marks[0]
+	waited time.Duration       // for TCP, since marks[0]
+	marks  [paceMarks]paceMark // latest first
+	rtt    time.Duration
+	line   uint64 // the rate, bytes per second, when TCP was waited for; 0: it has not been
+	lowat  int    // 0: as it was
+}
+
+// A paceMark is what TCP said at a time. Its zero is none.
+type paceMark struct {
+	at    time.Duration
+	acked uint64
+	rtt   time.Duration
 }
 
 // A pacedSocket is what a pacer needs of TCP.
 type pacedSocket interface {
 	path() (p path, ok bool)
 	limit(bytes int) bool // how much it may hold, sent or not; 0: as the system likes. false: that cannot be said
+	lowat(bytes int)      // how much it may hold that is not sent
+	writable() bool       // it would not be waited for
 }
 
 // A path is what TCP knows of the way to the far side.
 type path struct {
-	acked       uint64        // bytes so far
+	acked       uint64        // bytes so far, those behind a gap as well
 	rtt, minRTT time.Duration // smoothed now, and the shortest of late
 	varies      time.Duration // rtt, by so much
+	held        int           // bytes sent and not acknowledged
 }
 
-// margin is how much of queue is let be: what rtt varies by is no queue.
-func (p path) margin() time.Duration { return max(paceMargin, 2*p.varies) }
-
-type paceState uint8
+// queue is what the round trip is longer by than it need be.
+func (p path) queue() time.Duration { return p.rtt - p.minRTT }
 
 const (
-	paceFree paceState = iota
-	paceBound
-	paceCrowded
+	paceFrom   = 32 << 10               // bytes: most sessions are idle
+	paceMarks  = 6                      // a round trip and a quarter
+	paceSample = 10 * time.Millisecond  // between marks at least: a transfer that begins makes 10 ms of queue in 10 ms
+	paceLump   = 8 << 10                // bytes between marks at least: less is no rate, and a thousand slow sessions stay cheap
+	paceIdle   = 100 * time.Millisecond // and two round trips without writing, and there was nothing to write
 )
 
+// observe is called when n bytes have been given to TCP, or TCP has been waited for.
+func (p *pacer) observe(now time.Time, n int, waited time.Duration) {
+	if p.epoch.IsZero() {
+		p.epoch = now.Add(-time.Hour) // so that no time is zero
+	}
+	at := now.Sub(p.epoch)
+	if idle := at - p.last - waited; idle > max(paceIdle, 2*p.rtt) {
+		p.marks, p.next, p.fed, p.waited = [paceMarks]paceMark{}, at, 0, 0
+	}
+	p.last = at
+	p.fed += n
+	p.waited += waited
+	if at < p.next || p.fed < paceLump {
+		return
+	}
+	is, ok := p.sock.path()
+	if !ok {
+		return
+	}
+	p.rtt = is.rtt
+	rate, limited := p.mark(at, is)
+	if rate == 0 {
+		return
+	}
+	if limited || p.line > 0 && rate > p.line {
+		p.line = rate
+	}
+	if p.bound.state == paceBound {
+		is.rtt = min(is.rtt, p.marks[1].rtt) // what comes and goes is no queue
+	}
+	if p.bound.step(p.sock, at, is, rate, limited) {
+		p.line = rate
+	}
+	p.tell()
+}
+
+// mark adds a mark, and returns the rate over a round trip, 0: there has been none, and whether TCP is what bounds it: it
+// has been waited for most of the time.
+func (p *pacer) mark(at time.Duration, is path) (rate uint64, limited bool) {
+	since := p.marks[0].at
+	limited = since > 0 && 2*p.waited > at-since
+	for _, m := range p.marks {
+		if took := at - m.at; m.at > 0 && took >= max(is.rtt, 2*paceSample) && is.acked >= m.acked {
+			rate = uint64(float64(is.acked-m.acked) / took.Seconds())
+			break
+		}
+	}
+	copy(p.marks[1:], p.marks[:])
+	p.marks[0] = paceMark{at, is.acked, is.rtt}
+	p.next, p.fed, p.waited = at+max(paceSample, is.rtt/4), 0, 0
+	return rate, limited
+}
+
+// notSentLowat bounds the kernel's queue of bytes not sent yet: it is the largest part of a tunnel's delay under load,
+// since what is in it can neither be dropped nor overtaken, and a short one costs no throughput. On a slow line it is
+// shorter still, about 4 ms: at 5 Mbit/s 16 KiB take 26. A writer that waits is woken at half of it.
 const (
-	paceSample  = 50 * time.Millisecond // at least, and a round trip
-	paceGap     = 10 * time.Millisecond // longer between two observations, and there may have been nothing to send
-	paceMargin  = 10 * time.Millisecond // of queue: with less a line may run dry
-	paceCrowd   = 60 * time.Millisecond // of queue: more cannot be this connection's alone
-	paceBehind  = time.Second           // what this connection had in the queue has left by then
-	paceRelease = 10 * time.Second      // how long crowded lasts
-	paceMin     = 12 << 10              // bytes: enough packets to notice a loss by, whatever the rate
-	paceMax     = 1 << 20
+	notSentLowat = 16 << 10
+	notSentLeast = 4 << 10
 )
 
 // slowRate is the rate, in bytes per second, below which a batch of 128 KiB delays what comes after it by more than 10 ms.
 const slowRate = 100e6 / 8
 
-// observe is called whenever W is about to wait. rate is that of the line; 0: nothing new is known.
-func (p *pacer) observe(now time.Time) (rate uint64) {
-	away := now.Sub(p.last) > paceGap
-	p.last = now
-	if away {
-		p.since = time.Time{}
-	}
-	if !p.since.IsZero() && now.Sub(p.since) < paceSample {
-		return 0
-	}
-	is, ok := p.sock.path()
-	if !ok {
-		return 0
-	}
-	took := now.Sub(p.since)
-	if p.since.IsZero() {
-		p.since, p.acked = now, is.acked
-		return 0
-	}
-	if took < is.rtt {
-		return 0
-	}
-	rate = uint64(float64(is.acked-p.acked) / took.Seconds())
-	p.since, p.acked = now, is.acked
-	copy(p.rates[1:], p.rates[:2])
-	p.rates[0] = rate
-	p.step(now, is)
-	return rate
-}
+const (
+	minRoom = 2 << 10
+	maxRoom = 128 << 10
+)
 
-// step follows the diagram.
-func (p *pacer) step(now time.Time, is path) {
-	queue := is.rtt - is.minRTT
-	switch p.state {
-	case paceCrowded:
-		if now.Before(p.until) {
-			return
+// tell says what has been learned to those who write, and to TCP.
+func (p *pacer) tell() {
+	room, lowat := maxRoom, notSentLowat
+	if p.line > 0 {
+		for lowat > notSentLeast && uint64(lowat) > p.line/250 {
+			lowat /= 2
 		}
-		p.state = paceFree
-		fallthrough
-	case paceFree:
-		if steady := p.worst() > p.best()/4*3; steady && queue > is.margin() {
-			p.before, p.behind = p.worst(), time.Time{}
-			p.set(is)
+		if p.line < slowRate {
+			room = max(minRoom, int(p.line/1000)) // a millisecond
 		}
-	case paceBound:
-		p.before = max(p.before, p.worst())
-		switch {
-		case queue < paceCrowd && p.best() > p.before/4*3:
-			p.behind = time.Time{}
-		case p.behind.IsZero():
-			p.behind = now
-		case now.Sub(p.behind) > paceBehind:
-			p.sock.limit(0)
-			p.state, p.until = paceCrowded, now.Add(paceRelease)
-			return
-		}
-		p.set(is)
+	}
+	p.told.room.Store(int32(room))
+	p.told.rtt.Store(int64(p.rtt))
+	if lowat != p.lowat {
+		p.sock.lowat(lowat)
+		p.lowat = lowat
 	}
 }
 
-// best and worst are of the last samples: one by itself may be off by what was acknowledged in a lump.
-func (p *pacer) best() uint64  { return max(p.rates[0], p.rates[1], p.rates[2]) }
-func (p *pacer) worst() uint64 { return min(p.rates[0], p.rates[1], p.rates[2]) }
-
-// set bounds to what the line carries.
-func (p *pacer) set(is path) {
-	n := max(paceMin, int(float64(p.best())*(is.minRTT+is.margin()).Seconds()))
-	if n > paceMax || !p.sock.limit(n) {
-		n = 0
-	}
+// takes is how much a TryWrite may be given that delays nothing by much; 0: it had better wait, though TCP would take it.
+func (p *pacer) takes() int {
+	room := int(p.told.room.Load())
 	switch {
-	case n > 0:
-		p.state = paceBound
-	case p.state == paceBound:
-		p.sock.limit(0)
-		p.state = paceFree
+	case room == 0: // nothing is known
+		return maxRoom
+	case room < maxRoom && !p.sock.writable():
+		return 0
 	}
-	p.bound = n
+	return room
 }

@@ -3,19 +3,19 @@ package tlsconn
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
-	"time"
 )
 
 // A tcpSocket is a pacer's socket.
 type tcpSocket struct {
 	raw    syscall.RawConn
+	frees  bool // a bound can be taken back again: since Linux 5.16
 	locked bool // SO_SNDBUF is set
 }
 
-// newPacer returns nil where there is nothing to pace: what is no TCP, or a kernel that cannot take a bound back again
-// (before Linux 5.16).
+// newPacer returns nil where there is nothing to pace: what is no TCP.
 func newPacer(c Stream) *pacer {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -26,9 +26,7 @@ func newPacer(c Stream) *pacer {
 		return nil
 	}
 	s := &tcpSocket{raw: raw}
-	if !s.unlock() {
-		return nil
-	}
+	s.frees = s.unlock()
 	return &pacer{sock: s}
 }
 
@@ -39,7 +37,12 @@ func (s *tcpSocket) path() (p path, ok bool) {
 			return
 		}
 		us := time.Microsecond
-		p, ok = path{i.Bytes_acked, time.Duration(i.Rtt) * us, time.Duration(i.Min_rtt) * us, time.Duration(i.Rttvar) * us}, true
+		p = path{
+			acked: i.Bytes_acked + uint64(i.Sacked)*uint64(i.Snd_mss),
+			rtt:   time.Duration(i.Rtt) * us, minRTT: time.Duration(i.Min_rtt) * us, varies: time.Duration(i.Rttvar) * us,
+			held: int(i.Unacked) * int(i.Snd_mss),
+		}
+		ok = true
 	})
 	return p, ok
 }
@@ -49,13 +52,31 @@ func (s *tcpSocket) limit(bytes int) (ok bool) {
 	if bytes == 0 {
 		return !s.locked || s.unlock()
 	}
+	if !s.frees {
+		return false
+	}
 	s.raw.Control(func(fd uintptr) {
-		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, bytes) != nil {
+		// Who administers the network is not bound to net.core.wmem_max.
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bytes) != nil &&
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, bytes) != nil {
 			return
 		}
 		s.locked = true
 		n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF)
 		ok = err == nil && n >= 2*bytes // else net.core.wmem_max is in the way, and the bound would be too narrow
+	})
+	return ok
+}
+
+func (s *tcpSocket) lowat(bytes int) {
+	s.raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes) })
+}
+
+func (s *tcpSocket) writable() (ok bool) {
+	s.raw.Control(func(fd uintptr) {
+		list := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, err := unix.Poll(list[:], 0)
+		ok = n > 0 || err != nil
 	})
 	return ok
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -47,7 +48,10 @@ func TestPacedSocket(t *testing.T) {
 	a, b := tcpPair(t)
 	p := newPacer(a)
 	if p == nil {
-		t.Skip("needs SO_BUF_LOCK, of Linux 5.16")
+		t.Fatal("TCP, and no pacer")
+	}
+	if newPacer(struct{ Stream }{}) != nil {
+		t.Error("a pacer for what is no TCP")
 	}
 	before, _ := p.sock.path()
 	if _, err := a.Write(make([]byte, 1000)); err != nil {
@@ -64,14 +68,32 @@ func TestPacedSocket(t *testing.T) {
 	if !ok || after.acked-before.acked != 1000 || after.rtt <= 0 || after.minRTT <= 0 || after.minRTT > after.rtt {
 		t.Errorf("%+v, then %+v", before, after)
 	}
+	p.sock.lowat(notSentLeast)
+	if n := socketOption(t, a, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); n != notSentLeast {
+		t.Errorf("TCP_NOTSENT_LOWAT %d", n)
+	}
+	if !p.sock.writable() {
+		t.Error("an empty socket takes nothing")
+	}
+	if !p.sock.(*tcpSocket).frees {
+		if p.sock.limit(paceMin) {
+			t.Error("a bound that cannot be taken back")
+		}
+		t.Skip("the rest needs SO_BUF_LOCK, of Linux 5.16")
+	}
 	if !p.sock.limit(paceMin) {
-		t.Fatal("no bound of 12 KiB")
+		t.Fatal("no bound of 8 KiB")
 	}
 	if n := socketOption(t, a, unix.SOL_SOCKET, unix.SO_SNDBUF); n != 2*paceMin {
 		t.Errorf("SO_SNDBUF %d", n)
 	}
-	if p.sock.limit(1 << 30) {
+	if os.Getuid() != 0 && p.sock.limit(1<<30) {
 		t.Error("a bound beyond net.core.wmem_max holds")
+	}
+	for p.sock.writable() {
+		if _, err := a.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !p.sock.limit(0) || socketOption(t, a, unix.SOL_SOCKET, unix.SO_BUF_LOCK)&1 != 0 {
 		t.Error("the bound is not taken back")
@@ -101,4 +123,33 @@ func TestSetCongestion(t *testing.T) {
 			t.Errorf("%q, %v", s, err)
 		}
 	})
+}
+
+// TestOnlyWhoWritesMuchIsWatched: a session that is idle, or nearly, has no pacer.
+func TestOnlyWhoWritesMuchIsWatched(t *testing.T) {
+	a, b := tcpPair(t)
+	go io.Copy(io.Discard, b)
+	p := NewPlain(a)
+	for written := 0; written+1000 <= paceFrom; written += 1000 {
+		if err := p.TryWrite(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.sock.pace.Load() != nil || p.Takes() != maxRoom || p.RTT() != 0 {
+		t.Error("watched already")
+	}
+	for range 1000 {
+		if err := p.WaitWrite(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.TryWrite(make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.sock.pace.Load() == nil {
+		t.Fatal("not watched after 64 MB")
+	}
+	if p.RTT() <= 0 || p.RTT() > time.Second {
+		t.Errorf("a round trip of %v", p.RTT())
+	}
 }

@@ -42,8 +42,11 @@ func (p *Plain) TryWrite(b []byte) error { return p.sock.tryWrite(b) }
 // Backlog is as Conn.Backlog.
 func (p *Plain) Backlog() int { return p.sock.backlog() }
 
-// Slow is as Conn.Slow.
-func (p *Plain) Slow() bool { return p.sock.slow.Load() }
+// Takes is as Conn.Takes.
+func (p *Plain) Takes() int { return p.sock.takes() }
+
+// RTT is as Conn.RTT.
+func (p *Plain) RTT() time.Duration { return p.sock.rtt() }
 
 // WaitWrite is as Conn.WaitWrite.
 func (p *Plain) WaitWrite(patience time.Duration) error { return p.sock.waitWrite(patience) }

@@ -60,6 +60,7 @@ func (s *sock) push() error {
 			return err
 		}
 		s.took(n)
+		s.observe(n, 0)
 	}
 	s.left.Store(int64(s.waits()))
 	return nil
@@ -133,6 +134,7 @@ func (s *sock) tryWrite(b []byte) error {
 			return err
 		}
 		b = b[n:]
+		s.observe(n, 0)
 	}
 	if len(b) > 0 && !s.keep(b) {
 		return s.werr
@@ -148,7 +150,6 @@ func (s *sock) waitWrite(patience time.Duration) error {
 	if s.write == nil {
 		return s.writeWaiting(patience)
 	}
-	s.observe()
 	for began, moved := false, int64(0); ; {
 		s.mu.Lock()
 		err := s.werr
@@ -164,8 +165,9 @@ func (s *sock) waitWrite(patience time.Duration) error {
 		if idle && began && !renew {
 			return nil // it has just been found writable, and there was nothing to write
 		}
+		now := time.Now()
 		if renew {
-			if err := s.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			if err := s.SetWriteDeadline(now.Add(patience)); err != nil {
 				return s.fail(err)
 			}
 		}
@@ -173,6 +175,9 @@ func (s *sock) waitWrite(patience time.Duration) error {
 		if err := s.write.WaitWrite(); err != nil {
 			return s.fail(err)
 		}
+		s.mu.Lock()
+		s.observe(0, time.Since(now))
+		s.mu.Unlock()
 	}
 }
 
@@ -228,15 +233,36 @@ func (s *sock) fail(err error) error {
 	return s.werr
 }
 
-// observe watches the rate, while there is a backlog.
-func (s *sock) observe() {
-	if !s.paced {
-		s.paced, s.pace = true, newPacer(s.Stream)
+// observe watches what writing does to the line; mu is held.
+func (s *sock) observe(n int, waited time.Duration) {
+	p := s.pace.Load()
+	if p == nil {
+		if s.written > paceFrom {
+			return // there is none to be had
+		}
+		if s.written += int32(n); s.written <= paceFrom {
+			return
+		}
+		if p = newPacer(s.Stream); p == nil {
+			return
+		}
+		s.pace.Store(p)
 	}
-	if s.pace == nil {
-		return
+	p.observe(time.Now(), n, waited)
+}
+
+// takes is a pacer's, and everything where there is none.
+func (s *sock) takes() int {
+	if p := s.pace.Load(); p != nil {
+		return p.takes()
 	}
-	if rate := s.pace.observe(time.Now()); rate > 0 {
-		s.slow.Store(rate < slowRate)
+	return maxRoom
+}
+
+// rtt is the round trip of TCP as a pacer saw it last; 0: there is none.
+func (s *sock) rtt() time.Duration {
+	if p := s.pace.Load(); p != nil {
+		return time.Duration(p.told.rtt.Load())
 	}
+	return 0
 }

@@ -63,9 +63,8 @@ type sock struct {
 	left    atomic.Int64 // what waits, but for a TryWrite that is at work
 	stalled atomic.Bool
 
-	pace  *pacer // W's; nil: not yet, or not to be had
-	paced bool   // it has been looked for
-	slow  atomic.Bool
+	written int32                 // bytes, until there may be a pacer
+	pace    atomic.Pointer[pacer] // nil: not yet, or not to be had
 }
 
 // newSock takes a stream's own way to do without waiting, if it has one, or the system's. A stream without read

@@ -1,6 +1,7 @@
 package emu
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,12 @@ func (l *Line) start(d *direction, from, to tunnel.PacketIO, c Config) {
 // Stats returns what was counted from a to b, and from b to a.
 func (l *Line) Stats() (ab, ba Stats) { return l.ab.stats(), l.ba.stats() }
 
+// SetRate changes the rate of both directions, in bits per second, for packets that come from now on; not from or to 0.
+func (l *Line) SetRate(bits float64) {
+	l.ab.rate.Store(math.Float64bits(bits))
+	l.ba.rate.Store(math.Float64bits(bits))
+}
+
 // Close ends the line and closes its devices.
 func (l *Line) Close() {
 	l.a.Close()
@@ -51,6 +58,7 @@ func (l *Line) Close() {
 // A direction carries packets one way: one goroutine reads and decides, one waits and writes.
 type direction struct {
 	shape shaper
+	rate  atomic.Uint64 // math.Float64bits of what SetRate was told last; 0: nothing
 	rand  *rand.Rand
 	ready chan struct{} // something has been queued, or the direction is over
 
@@ -112,6 +120,9 @@ func (d *direction) take(now time.Time, p []byte) {
 	if d.shape.Loss > 0 && d.rand.Float64() < d.shape.Loss {
 		d.noise.Add(1)
 		return
+	}
+	if r := d.rate.Load(); r != 0 {
+		d.shape.Rate = math.Float64frombits(r)
 	}
 	arrives, ok := d.shape.admit(now, len(p))
 	if !ok {

@@ -85,6 +85,34 @@ func TestRateAndDelay(t *testing.T) {
 	})
 }
 
+func TestRateChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newPipe(), newPipe()
+		l := Join(a, b, Config{Rate: 8e6, Queue: time.Second})
+		defer l.Close()
+		start := time.Now()
+		for i := range 4 {
+			if i == 2 {
+				time.Sleep(10 * time.Millisecond)
+				l.SetRate(2e6)
+			}
+			p := make([]byte, 1000-perPacket)
+			p[0] = byte(i)
+			a.in <- p
+		}
+		time.Sleep(time.Second)
+		got := b.arrivals()
+		if len(got) != 4 {
+			t.Fatal(len(got))
+		}
+		for i, want := range []time.Duration{1, 2, 14, 18} {
+			if got[i].at.Sub(start) != want*time.Millisecond {
+				t.Errorf("packet %d at %v", i, got[i].at.Sub(start))
+			}
+		}
+	})
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPipe(), newPipe()
