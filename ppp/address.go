@@ -12,10 +12,10 @@ import (
 type addrState struct {
 	asking  bool
 	done    bool
+	hasBack bool
 	addr    netip.Addr     // IPv4; invalid: none
 	six     []netip.Prefix // IPv6 prefixes from the pool
-	back    []netip.Prefix // to be put back, once
-	hasBack bool
+	back    []netip.Prefix // to be put back, once, if hasBack
 }
 
 // An assignment is an AddrPool's answer.
@@ -53,7 +53,9 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 		name = g.Pool
 	}
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
-	c.goBeside(c.work, func(ctx context.Context) {
+	var ctx context.Context
+	ctx, c.stop = context.WithCancel(context.Background())
+	c.goBeside(ctx, func(ctx context.Context) {
 		a := new(assignment)
 		if claimed.IsValid() {
 			a.got, a.err = claimer.Claim(ctx, name, user, claimed)
@@ -99,6 +101,8 @@ func (c *Conn) release() {
 func (c *Conn) assigned(now time.Time, a *assignment) {
 	s := &c.addr
 	s.asking, s.done = false, true
+	c.stop()
+	c.stop = nil
 	if a.err == nil {
 		s.back, s.hasBack = a.got, true
 		for _, p := range a.got {

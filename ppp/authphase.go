@@ -12,31 +12,43 @@ type authState struct {
 	prover   prover   // to the far side; nil: it does not ask
 	granted  bool
 	proved   bool
+	deciding bool // the Authenticator is at work
+	known    bool // the far side was granted a session, under the name in peer
 
-	round    int // LCP's, counted: methods and answers of an earlier one are not heard
-	host     methodRound
-	stop     context.CancelFunc // of what runs beside R for this round
-	deciding bool               // the Authenticator is at work
-	asking   int                // for this round
-	next     *AuthRequest       // what to ask when one of an earlier round has ended
-
-	known     bool   // the far side was granted a session
-	peer      string // under this name, which stays
-	user      string // Grant.User, or Config.User
-	claimed   string // AuthRequest.User
 	protocol  AuthProtocol
-	eapType   uint8
-	sendKey   []byte // of the authentication in which the server is the authenticator
-	recvKey   []byte
 	strongest AuthProtocol // the first method a client proved itself by: never a weaker one later
-	book      challengeBook
-	asked     []byte // what the peer asked for and was not given
+	eapType   uint8
+
+	round  int // LCP's, counted: methods and answers of an earlier one are not heard
+	asking int // for this round the Authenticator is at work
+	host   methodRound
+	stop   context.CancelFunc // of what runs beside R for this round
+	next   *AuthRequest       // what to ask when one of an earlier round has ended
+
+	peer    string         // Grant.User, which stays
+	user    string         // Grant.User, or Config.User
+	claimed string         // AuthRequest.User
+	keys    *keys          // of the authentication in which the server is the authenticator; nil: none yet, or the transport's
+	book    *challengeBook // nil: nothing noted
+	asked   []byte         // what the peer asked for and was not given
+}
+
+// keys are what an authentication yields for the transport to bind to.
+type keys struct{ send, recv []byte }
+
+// takeKeys forgets them: nobody but the transport needs them.
+func (s *authState) takeKeys() (send, recv []byte) {
+	if k := s.keys; k != nil {
+		send, recv = k.send, k.recv
+	}
+	s.keys = nil
+	return send, recv
 }
 
 // forget prepares for another authentication on the same link, which a transport that does not bind may have.
 func (s *authState) forget() {
 	s.verifier, s.prover, s.granted, s.proved = nil, nil, false, false
-	s.sendKey, s.recvKey, s.next = nil, nil, nil
+	s.keys, s.next = nil, nil
 	s.round++
 	if s.stop != nil {
 		s.stop()
@@ -121,7 +133,7 @@ func (c *Conn) authenticate(now time.Time) {
 		return
 	}
 	s.host = methodRound{Conn: c, round: s.round}
-	s.host.ctx, s.stop = context.WithCancel(context.Background()) // not of c.work, which would keep a list of one: see stopWork
+	s.host.ctx, s.stop = context.WithCancel(context.Background()) // stopWork ends it
 	var err error
 	if demanded != NoProtocol {
 		if s.verifier, err = newVerifier(demanded, s.host); err != nil {

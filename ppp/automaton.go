@@ -38,20 +38,22 @@ type waiter interface {
 // An automaton runs RFC 1661's state machine for one control protocol. All of it belongs to R.
 type automaton struct {
 	proto uint16
-	layer layer
-	link  *Conn
+	state fsmState
+	id    byte // of the last Configure-Request
 
-	state   fsmState
-	counter int       // restart counter
-	expires time.Time // restart timer; zero: stopped
-	id      byte      // of the last Configure-Request
+	// Three of these are in every session, so the counters are small; none goes beyond maxRounds and one.
 	termID  byte
-	sent    []byte // its options: an Ack must repeat them
-	naks    int    // Configure-Naks sent since the last Ack, against maxFailure
-	rounds  int    // Naks and Rejects received since the layer came up
-	bad     int    // requests of the peer that were not acknowledged since then
-	why     error  // why the layer finishes
-	held    []byte // a Configure-Request that waits, whole packet
+	counter int8  // restart counter
+	naks    uint8 // Configure-Naks sent since the last Ack, against maxFailure
+	rounds  uint8 // Naks and Rejects received since the layer came up
+	bad     uint8 // requests of the peer that were not acknowledged since then
+
+	layer   layer
+	link    *Conn
+	expires time.Time // restart timer; zero: stopped
+	sent    []byte    // the last request's options: an Ack must repeat them
+	why     error     // why the layer finishes
+	held    []byte    // a Configure-Request that waits, whole packet
 }
 
 // event runs one transition; answer codes that need data are given by the caller as reply.

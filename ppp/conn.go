@@ -35,8 +35,7 @@ type Conn struct {
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
-	work   context.Context // of what runs beside R
-	stop   context.CancelFunc
+	stop   context.CancelFunc // of what runs beside R for the link, rather than for a method; nil: nothing has
 	beside sync.WaitGroup
 	over   chan struct{} // closed when all is done, the pool's addresses given back
 
@@ -79,8 +78,10 @@ type link struct {
 	phase      phase
 	ids        byte
 	bindCalled bool
-	gaveUp     bool // the far side said goodbye before LCP was open
-	settled    bool // the other NCP has had its time
+	gaveUp     bool  // the far side said goodbye before LCP was open
+	settled    bool  // the other NCP has had its time
+	restarts   uint8 // how often LCP went down and began again
+	echoes     uint8 // sent since lastRx
 
 	err     error // why it ends; the first reason counts
 	armed   time.Time
@@ -94,26 +95,22 @@ type link struct {
 	addr       addrState
 	networkErr error // why a network protocol did not open
 
-	opening   context.Context // Open's; nil: not opening
-	restarts  int             // how often LCP went down and began again
-	linkBy    time.Time       // LCP must be open
-	openBy    time.Time       // an NCP must be open
-	settleBy  time.Time       // the other NCP gets no more time
-	goodbyeBy time.Time
-	endAt     time.Time // Grant.SessionTimeout
-	lastRx    time.Time // anything
-	lastUse   time.Time // a packet
-	echoes    int       // sent since lastRx
-	echoAt    time.Time
-	idleBy    time.Time // when to look whether the link is idle
-	answers   *bucket   // before authentication: answers to what a peer may send without end
-	inRate    bucket
-	outRate   sharedBucket
+	opening  context.Context // Open's; nil: not opening
+	phaseBy  time.Time       // LCP must be open, an NCP, or the goodbye be over
+	settleBy time.Time       // the other NCP gets no more time
+	endAt    time.Time       // Grant.SessionTimeout
+	lastRx   time.Time       // anything
+	lastUse  time.Time       // a packet
+	echoAt   time.Time
+	idleBy   time.Time     // when to look whether the link is idle
+	answers  *bucket       // before authentication: answers to what a peer may send without end
+	inRate   *bucket       // nil until a Grant limits
+	outRate  *sharedBucket // likewise
 
-	early   earlyFrames
-	scratch []byte // a packet's data while it is built
-	frame   []byte // a frame while it is written
-	src     srcCache
+	early   *earlyFrames // nil: none
+	scratch []byte       // a packet's data while it is built
+	frame   []byte       // a frame while it is written
+	src     *srcCache
 	strayAt int64     // when OnStray's func was called last, unix seconds
 	echo    [1][]byte // a packet that is answered on the link
 }
@@ -152,7 +149,6 @@ func newConn(fc FrameConn, call Call, config *Config, server bool) *Conn {
 	}
 	c.setLogger(config.Logger)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.work, c.stop = context.WithCancel(context.Background())
 	return c
 }
 

@@ -23,7 +23,13 @@ func (c *Conn) keepEarly(proto uint16, f []byte) bool {
 	if proto == protoIPv6 {
 		ncp = &c.ipv6cp.automaton
 	}
-	if c.phase != phaseNetwork && c.phase != phaseOpen || !mayPassData(ncp.opened(), c.fc.Bound()) || c.early.bytes+len(f) > maxEarly {
+	if c.phase != phaseNetwork && c.phase != phaseOpen || !mayPassData(ncp.opened(), c.fc.Bound()) {
+		return false
+	}
+	if c.early == nil {
+		c.early = new(earlyFrames)
+	}
+	if c.early.bytes+len(f) > maxEarly {
 		return false
 	}
 	c.early.frames = append(c.early.frames, bytes.Clone(f))
@@ -33,10 +39,10 @@ func (c *Conn) keepEarly(proto uint16, f []byte) bool {
 
 // takeEarly hands on what was kept.
 func (c *Conn) takeEarly(now time.Time, to func(bufs [][]byte, offset int) (int, error)) {
-	frames := c.early.frames
-	c.early = earlyFrames{}
-	if len(frames) > 0 && c.phase == phaseOpen {
-		c.take(now, frames, to)
+	early := c.early
+	c.early = nil
+	if early != nil && c.phase == phaseOpen {
+		c.take(now, early.frames, to)
 	}
 }
 

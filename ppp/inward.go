@@ -50,7 +50,7 @@ func (c *Conn) packet(now time.Time, proto uint16, p []byte) (size int) {
 		if g.In != nil && !g.In(p) {
 			return dropped
 		}
-		if g.RateIn.Bits != 0 && !c.inRate.take(size, now) {
+		if g.RateIn.Bits != 0 && c.inRate != nil && !c.inRate.take(size, now) { // nil: R has not seen yet that it has come
 			return dropped
 		}
 	}
@@ -106,13 +106,16 @@ func (c *Conn) given(i *agreed, expect *[]netip.Prefix, src netip.Addr) bool {
 		return true // a server may speak for everybody
 	}
 	g, give := c.grant.Load(), c.give.Load()
-	if s := &c.src; src == s.addr && expect == s.expect && give == s.give && g == s.grant {
+	if s := c.src; s != nil && src == s.addr && expect == s.expect && give == s.give && g == s.grant {
 		return true
 	}
 	if !c.listed(i, expect, give, g, src) {
 		return false
 	}
-	c.src = srcCache{src, expect, give, g}
+	if c.src == nil {
+		c.src = new(srcCache)
+	}
+	*c.src = srcCache{src, expect, give, g}
 	return true
 }
 

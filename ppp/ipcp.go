@@ -21,16 +21,15 @@ var serverOptions = [4]byte{optDNS1, optNBNS1, optDNS2, optNBNS2}
 // two routers do so in the same session.
 type ipcp struct {
 	automaton
-	c *Conn
 
 	// This end's request.
-	local   netip.Addr   // 0.0.0.0 asks
-	fixed   bool         // the address is configured here: a Nak does not change it
-	second  netip.Addr   // to be used if the far side has none to give (Grant.AskAddr)
-	noAddr  bool         // the peer does not take the option: unnumbered
-	asks    bool         // asks for name servers
-	servers []netip.Addr // of serverOptions; nil: not asked
+	local   netip.Addr // 0.0.0.0 asks
+	second  netip.Addr // to be used if the far side has none to give (Grant.AskAddr)
+	fixed   bool       // the address is configured here: a Nak does not change it
+	noAddr  bool       // the peer does not take the option: unnumbered
+	asks    bool       // asks for name servers
 	refused [4]bool
+	servers []netip.Addr // of serverOptions; nil: not asked
 
 	peer netip.Addr // the peer's address, as acknowledged
 }
@@ -39,7 +38,6 @@ var unspecified4 = netip.AddrFrom4([4]byte{})
 
 func (n *ipcp) init(c *Conn) {
 	n.automaton = automaton{proto: protoIPCP, layer: n, link: c}
-	n.c = c
 	n.local, n.fixed = c.cfg.Addr, c.cfg.Addr.Is4()
 	if !n.fixed {
 		n.local = unspecified4
@@ -100,12 +98,12 @@ func (n *ipcp) wait(list []byte) bool {
 			wanted = [4]byte(o.val) == [4]byte{}
 		}
 	}
-	return n.c.needAddress(wanted)
+	return n.link.needAddress(wanted)
 }
 
 func (n *ipcp) check(list []byte, a *answer) {
 	n.peer = netip.Addr{}
-	dns, nbns := n.c.nameServers()
+	dns, nbns := n.link.nameServers()
 	said := false
 	for o := range a.options(list) {
 		if len(o.val) != 4 {
@@ -128,7 +126,7 @@ func (n *ipcp) check(list []byte, a *answer) {
 			a.reject(o)
 		}
 	}
-	if given := n.c.peerAddr(); !said && given.IsValid() && !a.noNak {
+	if given := n.link.peerAddr(); !said && given.IsValid() && !a.noNak {
 		// A Nak may name an option that was not asked for (RFC 1661 section 5.3): this peer should have an address. One
 		// that insists stays without.
 		a.naks = appendOptionAddr(a.naks, optIPAddress, given)
@@ -139,7 +137,7 @@ func (n *ipcp) check(list []byte, a *answer) {
 // if it is the one that called; at a server a peer's word is not enough, its packets would be taken for somebody else's.
 func (n *ipcp) checkAddr(o option, a *answer) {
 	asked := netip.AddrFrom4([4]byte(o.val))
-	given := n.c.peerAddr()
+	given := n.link.peerAddr()
 	switch {
 	case given.IsValid() && asked == given:
 		n.peer = given
@@ -150,9 +148,9 @@ func (n *ipcp) checkAddr(o option, a *answer) {
 	case given.IsValid():
 		v := given.As4()
 		a.nak(o, v[:])
-	case n.c.server && asked.IsUnspecified():
+	case n.link.server && asked.IsUnspecified():
 		a.refuse = &NegotiationError{Phase: "IPCP", Err: errNoAddress, Hint: "set Config.Pool"}
-	case n.c.server || !usablePeer(asked) || asked == n.local:
+	case n.link.server || !usablePeer(asked) || asked == n.local:
 		a.reject(o)
 	default:
 		n.peer = asked
@@ -189,7 +187,7 @@ func (n *ipcp) naked(list []byte) error {
 			if v.IsUnspecified() {
 				continue // no suggestion: ask again, within the rounds allowed
 			}
-			if (n.fixed || n.c.isOpen()) && v != n.local {
+			if (n.fixed || n.link.isOpen()) && v != n.local {
 				return &NegotiationError{
 					Phase: "IPCP", Remote: true, Ours: n.local.String(), Theirs: v.String(),
 					Hint: "leave Config.Addr zero to take the address that the far side gives",
@@ -241,12 +239,12 @@ func (n *ipcp) up(now time.Time) {
 		})
 		return
 	}
-	n.c.log.Debug("ppp: IPCP open", "id", n.c.call.ID, "local", n.addr(), "peer", n.peer)
-	n.c.networkUp(now)
+	n.link.log.Debug("ppp: IPCP open", "id", n.link.call.ID, "local", n.addr(), "peer", n.peer)
+	n.link.networkUp(now)
 }
 
-func (n *ipcp) down()              { n.c.networkDown() }
-func (n *ipcp) finished(why error) { n.c.networkFinished(&n.automaton, why) }
+func (n *ipcp) down()              { n.link.networkDown() }
+func (n *ipcp) finished(why error) { n.link.networkFinished(&n.automaton, why) }
 
 func (n *ipcp) other(code, id byte, data []byte, now time.Time) bool { return false }
 

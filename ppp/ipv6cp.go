@@ -11,7 +11,6 @@ const optInterfaceID = 1
 // An ipv6cp agrees on the interface identifiers of both ends, which make their link-local addresses.
 type ipv6cp struct {
 	automaton
-	c *Conn
 
 	id     [8]byte // this end's
 	noID   bool
@@ -21,14 +20,13 @@ type ipv6cp struct {
 
 func (n *ipv6cp) init(c *Conn) {
 	n.automaton = automaton{proto: protoIPV6CP, layer: n, link: c}
-	n.c = c
 	n.id = n.newID()
 }
 
 // newID makes an identifier: not zero, not the peer's, its universal bit 0 (RFC 5072 section 4.1).
 func (n *ipv6cp) newID() (id [8]byte) {
 	for {
-		n.c.random(id[:])
+		n.link.random(id[:])
 		id[0] &^= 2
 		if id != [8]byte{} && id != n.id && id != n.peerID {
 			return id
@@ -60,7 +58,7 @@ func (n *ipv6cp) otherID(id [8]byte) error {
 }
 
 // wait: a pool that shares a /64 has yet to say which identifier the peer gets.
-func (n *ipv6cp) wait([]byte) bool { return n.c.addr.asking && sharesPrefix(n.c.cfg.Pool) }
+func (n *ipv6cp) wait([]byte) bool { return n.link.addr.asking && sharesPrefix(n.link.cfg.Pool) }
 
 func (n *ipv6cp) check(list []byte, a *answer) {
 	n.peerID = [8]byte{}
@@ -87,7 +85,7 @@ func (n *ipv6cp) check(list []byte, a *answer) {
 
 func (n *ipv6cp) naked(list []byte) error {
 	for o := range options(list) {
-		if o.typ != optInterfaceID || len(o.val) != 8 || n.c.isOpen() {
+		if o.typ != optInterfaceID || len(o.val) != 8 || n.link.isOpen() {
 			continue
 		}
 		if id := [8]byte(o.val); id != [8]byte{} && id != n.peerID {
@@ -113,11 +111,11 @@ func (n *ipv6cp) up(now time.Time) {
 		n.fail(now, &NegotiationError{Phase: "IPV6CP", Remote: true, Ours: "interface identifiers", Theirs: "none"})
 		return
 	}
-	n.c.networkUp(now)
+	n.link.networkUp(now)
 }
 
-func (n *ipv6cp) down()              { n.c.networkDown() }
-func (n *ipv6cp) finished(why error) { n.c.networkFinished(&n.automaton, why) }
+func (n *ipv6cp) down()              { n.link.networkDown() }
+func (n *ipv6cp) finished(why error) { n.link.networkFinished(&n.automaton, why) }
 
 func (n *ipv6cp) other(code, id byte, data []byte, now time.Time) bool { return false }
 

@@ -130,8 +130,12 @@ func (c *Conn) applyGrant(now time.Time) {
 		if c.idleBy.IsZero() {
 			c.lastUse = now // what was sent was not noted
 		}
-		c.inRate.set(g.RateIn)
-		c.outRate.setShared(g.RateOut)
+		if c.inRate == nil && g.RateIn.Bits > 0 {
+			c.inRate = new(bucket)
+		}
+		if c.inRate != nil {
+			c.inRate.set(g.RateIn)
+		}
 	}
 	c.scheduleIdle()
 	c.publish()

@@ -33,23 +33,22 @@ var (
 // An lcp is the link layer: what the two ends say of themselves, and which authentication each demands.
 type lcp struct {
 	automaton
-	c *Conn
 
 	// This end's request.
-	mru       int // announced; 0: not asked for, which means 1500
-	magic     uint32
-	noMagic   bool
 	demands   []AuthProtocol // what this end may demand, best first; empty: nothing
+	mru       int            // announced; 0: not asked for, which means 1500
 	demanding int            // index into demands
-	dropped   bool           // the peer takes no demand at all
+	magic     uint32
+	dropped   bool // the peer takes no demand at all
+	noMagic   bool
 	noMRU     bool
 
 	// The peer's request, as acknowledged.
-	peerMRU   int
+	proving   AuthProtocol // what the peer demands of this end
+	loops     uint8
 	peerMagic uint32
+	peerMRU   int
 	offered   []AuthProtocol // what this end may answer with, best first
-	proving   AuthProtocol   // what the peer demands of this end
-	loops     int
 }
 
 // defaultMRU is what RFC 1661 section 6.1 lets an end assume.
@@ -57,7 +56,6 @@ const defaultMRU = 1500
 
 func (l *lcp) init(c *Conn) {
 	l.automaton = automaton{proto: protoLCP, layer: l, link: c}
-	l.c = c
 	l.mru = c.mtu()
 	l.peerMRU = defaultMRU
 	l.demands = c.demands()
@@ -72,7 +70,7 @@ func (l *lcp) restart() { l.demanding, l.dropped = 0, false }
 func (l *lcp) newMagic() {
 	for l.magic = 0; l.magic == 0; {
 		var b [4]byte
-		l.c.random(b[:])
+		l.link.random(b[:])
 		l.magic = binary.BigEndian.Uint32(b[:])
 	}
 }
@@ -111,8 +109,8 @@ func (l *lcp) check(list []byte, a *answer) {
 	// A request is whole: what an earlier one said is forgotten. This end offers nothing weaker than what it has proved
 	// itself by before.
 	l.peerMRU, l.peerMagic, l.proving = defaultMRU, 0, NoProtocol
-	l.c.auth.asked = nil
-	l.offered = l.c.offers()
+	l.link.auth.asked = nil
+	l.offered = l.link.offers()
 	for o := range a.options(list) {
 		switch {
 		case o.typ == optMRU && len(o.val) == 2:
@@ -141,10 +139,10 @@ func (l *lcp) checkAuth(o option, a *answer) {
 	case slices.Contains(l.offered, p):
 		l.proving = p
 	case len(l.offered) > 0:
-		l.c.noteAsked(o.val)
+		l.link.noteAsked(o.val)
 		a.nak(o, authValue(l.offered[0]))
 	default:
-		l.c.noteAsked(o.val)
+		l.link.noteAsked(o.val)
 		a.reject(o)
 	}
 }
@@ -161,7 +159,7 @@ func (l *lcp) checkMagic(o option, a *answer) {
 	}
 	var b [4]byte
 	for b == [4]byte{} || binary.BigEndian.Uint32(b[:]) == l.magic {
-		l.c.random(b[:])
+		l.link.random(b[:])
 	}
 	a.nak(o, b[:])
 }
@@ -171,7 +169,7 @@ func (l *lcp) naked(list []byte) error {
 		switch {
 		case o.typ == optMRU && len(o.val) == 2:
 			// The peer wants to send larger packets, or smaller ones; both are fine as far as the transport carries them.
-			if v := int(binary.BigEndian.Uint16(o.val)); v >= minMRU && v <= l.c.maxMRU() {
+			if v := int(binary.BigEndian.Uint16(o.val)); v >= minMRU && v <= l.link.maxMRU() {
 				l.mru = v
 			}
 		case o.typ == optAuth && len(o.val) >= 2:
@@ -227,16 +225,16 @@ func (l *lcp) rejected(list []byte) error {
 
 func (l *lcp) up(now time.Time) {
 	if !mayOpenLCP(len(l.demands) > 0, l.demanded()) {
-		l.c.end(now, &NegotiationError{Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: "nothing"})
+		l.link.end(now, &NegotiationError{Phase: "LCP", Remote: true, Ours: joinAuth(l.demands), Theirs: "nothing"})
 		return
 	}
 	l.loops = 0
-	l.c.linkUp(now)
+	l.link.linkUp(now)
 }
 
-func (l *lcp) down() { l.c.linkDown() }
+func (l *lcp) down() { l.link.linkDown() }
 
-func (l *lcp) finished(why error) { l.c.linkFinished(why) }
+func (l *lcp) finished(why error) { l.link.linkFinished(why) }
 
 // authValue is the value of option 3 (RFC 1661 section 6.2): protocol and, for CHAP, algorithm (RFC 1994 section 3, RFC
 // 2759 section 2).

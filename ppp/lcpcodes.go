@@ -33,11 +33,11 @@ func (l *lcp) other(code, id byte, data []byte, now time.Time) bool {
 	case codeIdentification:
 		// In any state, never answered (RFC 1570 section 2.1).
 		if len(data) >= 4 {
-			l.c.identified(cleanText(data[4:], maxText))
+			l.link.identified(cleanText(data[4:], maxText))
 		}
 	case codeTimeRemaining:
 		if len(data) >= 8 {
-			l.c.remaining(now, binary.BigEndian.Uint32(data[4:]), cleanText(data[8:], maxText))
+			l.link.remaining(now, binary.BigEndian.Uint32(data[4:]), cleanText(data[8:], maxText))
 		}
 	default:
 		return false
@@ -60,37 +60,37 @@ func (l *lcp) hearsItself(data []byte) bool {
 
 // echoReply answers with our magic number and the request's data, cut to what the peer receives.
 func (l *lcp) echoReply(id byte, data []byte) {
-	if len(data) < 4 || !l.c.mayAnswerEcho() {
-		l.c.drop()
+	if len(data) < 4 || !l.link.mayAnswerEcho() {
+		l.link.drop()
 		return
 	}
-	if n := l.c.maxControl() - packetHeaderLen; len(data) > n {
+	if n := l.link.maxControl() - packetHeaderLen; len(data) > n {
 		data = data[:n]
 	}
-	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
+	b := binary.BigEndian.AppendUint32(l.link.scratch[:0], l.ownMagic())
 	b = append(b, data[4:]...)
-	l.c.scratch = b
-	l.c.sendPacket(protoLCP, codeEchoReply, id, b)
+	l.link.scratch = b
+	l.link.sendPacket(protoLCP, codeEchoReply, id, b)
 }
 
 // sendEcho asks whether the peer is there.
 func (l *lcp) sendEcho() byte {
-	id := l.c.nextID()
-	l.c.sendPacket(protoLCP, codeEchoRequest, id, binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic()))
+	id := l.link.nextID()
+	l.link.sendPacket(protoLCP, codeEchoRequest, id, binary.BigEndian.AppendUint32(l.link.scratch[:0], l.ownMagic()))
 	return id
 }
 
 // sendText sends an Identification.
 func (l *lcp) sendText(text string) {
-	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
-	l.c.sendPacket(protoLCP, codeIdentification, l.c.nextID(), append(b, text...))
+	b := binary.BigEndian.AppendUint32(l.link.scratch[:0], l.ownMagic())
+	l.link.sendPacket(protoLCP, codeIdentification, l.link.nextID(), append(b, text...))
 }
 
 // sendTimeRemaining says how long the session will last; 0xffffffff is for ever.
 func (l *lcp) sendTimeRemaining(d time.Duration, text string) {
-	b := binary.BigEndian.AppendUint32(l.c.scratch[:0], l.ownMagic())
+	b := binary.BigEndian.AppendUint32(l.link.scratch[:0], l.ownMagic())
 	b = binary.BigEndian.AppendUint32(b, lasting(d))
-	l.c.sendPacket(protoLCP, codeTimeRemaining, l.c.nextID(), append(b, text...))
+	l.link.sendPacket(protoLCP, codeTimeRemaining, l.link.nextID(), append(b, text...))
 }
 
 // lasting is a duration in seconds; for ever is all ones.
@@ -104,20 +104,20 @@ func lasting(d time.Duration) uint32 {
 // protocolReject returns a frame's protocol and information, only while LCP is open; the identifier changes for each
 // (RFC 1661 section 5.7).
 func (l *lcp) protocolReject(proto uint16, info []byte) {
-	if !l.opened() || !l.c.mayAnswerUnknown() {
+	if !l.opened() || !l.link.mayAnswerUnknown() {
 		return
 	}
-	b := binary.BigEndian.AppendUint16(l.c.scratch[:0], proto)
-	if n := l.c.maxControl() - packetHeaderLen - 2; len(info) > n {
+	b := binary.BigEndian.AppendUint16(l.link.scratch[:0], proto)
+	if n := l.link.maxControl() - packetHeaderLen - 2; len(info) > n {
 		info = info[:n]
 	}
-	l.c.sendPacket(protoLCP, codeProtocolReject, l.c.nextID(), append(b, info...))
+	l.link.sendPacket(protoLCP, codeProtocolReject, l.link.nextID(), append(b, info...))
 }
 
 // protocolRejected: the peer does not speak a protocol of ours.
 func (l *lcp) protocolRejected(now time.Time, data []byte) {
 	if len(data) < 2 || !l.opened() {
-		l.c.drop()
+		l.link.drop()
 		return
 	}
 	proto := binary.BigEndian.Uint16(data)
@@ -126,7 +126,7 @@ func (l *lcp) protocolRejected(now time.Time, data []byte) {
 		return
 	}
 	l.event(evRejectOK, now, nil)
-	l.c.protocolGone(now, proto)
+	l.link.protocolGone(now, proto)
 }
 
 // terminateText is what a Terminate-Request says (RFC 1661 section 5.5: data for the sender's own use). pppd sends a

@@ -90,7 +90,7 @@ func (r methodRound) granted(p AuthProtocol, g *Grant) {
 		s.user, s.protocol = n.User, p
 	}
 	if r.server {
-		s.sendKey, s.recvKey = slices.Clone(n.SendKey), slices.Clone(n.RecvKey)
+		s.keys = &keys{slices.Clone(n.SendKey), slices.Clone(n.RecvKey)}
 		if v, ok := s.verifier.(*eapVerifier); ok {
 			s.eapType = v.kind
 		}
@@ -108,7 +108,7 @@ func (r methodRound) proved(p AuthProtocol, send, recv []byte, eapType uint8) {
 	s.strongest = max(s.strongest, p)
 	if !r.server {
 		s.user, s.protocol, s.eapType = r.cfg.User, p, eapType
-		s.sendKey, s.recvKey = slices.Clone(send), slices.Clone(recv)
+		s.keys = &keys{slices.Clone(send), slices.Clone(recv)}
 	}
 }
 
@@ -118,10 +118,16 @@ func (r methodRound) refuse(err error) {
 	}
 }
 
-func (r methodRound) settings() *Config          { return r.cfg }
-func (r methodRound) called() *Call              { return &r.call }
-func (r methodRound) peerClient() string         { return r.client }
-func (r methodRound) challenges() *challengeBook { return &r.auth.book }
+func (r methodRound) settings() *Config  { return r.cfg }
+func (r methodRound) called() *Call      { return &r.call }
+func (r methodRound) peerClient() string { return r.client }
+
+func (r methodRound) challenges() *challengeBook {
+	if r.auth.book == nil {
+		r.auth.book = new(challengeBook)
+	}
+	return r.auth.book
+}
 
 // nextID is the link's counter of identifiers, which all its protocols share.
 func (c *Conn) nextID() byte {
@@ -143,7 +149,9 @@ func (c *Conn) goBeside(ctx context.Context, f func(ctx context.Context)) {
 
 // stopWork ends what runs beside R.
 func (c *Conn) stopWork() {
-	c.stop()
+	if c.stop != nil {
+		c.stop()
+	}
 	if c.auth.stop != nil {
 		c.auth.stop()
 	}

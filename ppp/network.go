@@ -25,8 +25,7 @@ type agreed struct {
 // bind hands the keys to the transport and opens the network phase.
 func (c *Conn) bind(now time.Time) {
 	c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
-	send, recv := c.auth.sendKey, c.auth.recvKey
-	c.auth.sendKey, c.auth.recvKey = nil, nil // nobody else needs them
+	send, recv := c.auth.takeKeys()
 	c.bindCalled = true
 	if fc, ok := c.fc.(interface{ Authenticated(AuthProtocol) }); ok {
 		fc.Authenticated(c.auth.protocol)
@@ -36,7 +35,7 @@ func (c *Conn) bind(now time.Time) {
 		return
 	}
 	c.phase = phaseNetwork
-	c.openBy = now.Add(networkTime)
+	c.phaseBy = now.Add(networkTime)
 	if c.server {
 		c.needAddress(true)
 	}
@@ -149,7 +148,7 @@ func (c *Conn) checkOpen(now time.Time) {
 
 // opened publishes what was agreed.
 func (c *Conn) opened(now time.Time) {
-	c.openBy, c.settleBy = time.Time{}, time.Time{}
+	c.phaseBy, c.settleBy = time.Time{}, time.Time{}
 	switch again := c.isOpen(); {
 	case !mayAgreeAgain(again, again && c.sameAddresses()):
 		c.end(now, &TerminatedError{Cause: UserError, Remote: true, Reason: "the far side wants other addresses"})

@@ -12,7 +12,7 @@ func (c *Conn) linkUp(now time.Time) {
 	if c.phase >= phaseTerminate {
 		return
 	}
-	c.phase, c.linkBy = phaseAuthenticate, time.Time{}
+	c.phase, c.phaseBy = phaseAuthenticate, time.Time{}
 	c.log.Debug("ppp: LCP open", "id", c.call.ID)
 	if c.cfg.Identification != "" {
 		c.lcp.sendText(c.cfg.Identification)
@@ -47,8 +47,8 @@ func (c *Conn) linkDown() {
 	c.auth.forget()
 	c.lcp.restart()
 	c.phase = phaseEstablish
-	c.linkBy = now.Add(linkTime)
-	c.openBy, c.settleBy, c.settled = time.Time{}, time.Time{}, false
+	c.phaseBy = now.Add(linkTime)
+	c.settleBy, c.settled = time.Time{}, false
 }
 
 // byeFromPeer notes that the far side said goodbye; its Terminate-Request is answered, and the transport is given a
@@ -58,7 +58,7 @@ func (c *Conn) byeFromPeer(now time.Time) {
 		c.err = c.refusal()
 	}
 	c.phase = phaseTerminate
-	c.goodbyeBy = now.Add(goodbyeTime)
+	c.phaseBy = now.Add(goodbyeTime)
 	c.stopWork()
 }
 
@@ -67,7 +67,7 @@ func (c *Conn) byeFromPeer(now time.Time) {
 func (c *Conn) byeWhileOpening(now time.Time) {
 	if c.phase == phaseEstablish {
 		c.gaveUp = true
-		c.linkBy = earliest(c.linkBy, now.Add(goodbyeTime))
+		c.phaseBy = earliest(c.phaseBy, now.Add(goodbyeTime))
 	}
 }
 

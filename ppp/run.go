@@ -120,7 +120,7 @@ func (c *Conn) start(now time.Time) error {
 	c.scratch = make([]byte, 0, 256)
 	c.phase = phaseEstablish
 	c.lastRx = now
-	c.linkBy = now.Add(linkTime)
+	c.phaseBy = now.Add(linkTime)
 	c.lcp.init(c)
 	c.ipcp.init(c)
 	c.ipv6cp.init(c)
@@ -237,13 +237,13 @@ func (c *Conn) deadline() time.Time {
 	d := earliest(c.lcp.expires, c.ipcp.expires, c.ipv6cp.expires)
 	switch c.phase {
 	case phaseEstablish:
-		d = earliest(d, c.linkBy)
+		d = earliest(d, c.phaseBy)
 	case phaseNetwork:
-		d = earliest(d, c.openBy, c.settleBy)
+		d = earliest(d, c.phaseBy, c.settleBy)
 	case phaseOpen:
 		d = earliest(d, c.endAt, c.echoAt, c.idleBy)
 	case phaseTerminate:
-		return earliest(d, c.goodbyeBy)
+		return earliest(d, c.phaseBy)
 	}
 	if c.auth.verifier != nil {
 		d = earliest(d, c.auth.verifier.deadline())
@@ -283,7 +283,7 @@ func (c *Conn) tick(now time.Time) {
 	}
 	switch c.phase {
 	case phaseEstablish:
-		if due(c.linkBy, now) {
+		if due(c.phaseBy, now) {
 			if c.gaveUp {
 				c.end(now, c.refusal())
 			} else {
@@ -294,13 +294,13 @@ func (c *Conn) tick(now time.Time) {
 		if due(c.settleBy, now) {
 			c.settleBy, c.settled = time.Time{}, true
 		}
-		if c.checkOpen(now); c.phase == phaseNetwork && due(c.openBy, now) {
+		if c.checkOpen(now); c.phase == phaseNetwork && due(c.phaseBy, now) {
 			c.end(now, c.failure("nothing", errNoAnswer))
 		}
 	case phaseOpen:
 		c.tickOpen(now)
 	case phaseTerminate:
-		if due(c.goodbyeBy, now) {
+		if due(c.phaseBy, now) {
 			c.phase = phaseDead
 		}
 	}
@@ -322,7 +322,7 @@ func (c *Conn) end(now time.Time, why error) {
 		c.phase = phaseDead
 		return
 	}
-	c.goodbyeBy = now.Add(goodbyeTime)
+	c.phaseBy = now.Add(goodbyeTime)
 	c.lcp.close(now)
 }
 

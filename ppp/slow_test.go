@@ -222,7 +222,7 @@ func TestBindGetsTheKeys(t *testing.T) {
 		if c.Info().User != "User" || s.Info().User != "User" || c.Grant().User != "Server" || s.Info().Auth != MSCHAPv2 {
 			t.Errorf("%+v, %+v", c.Info(), s.Info())
 		}
-		if c.auth.sendKey != nil || s.auth.sendKey != nil {
+		if c.auth.keys != nil || s.auth.keys != nil {
 			t.Error("keys are kept")
 		}
 		_, e1 := serve(c)

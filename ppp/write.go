@@ -40,7 +40,11 @@ func (c *Conn) publish() {
 		if r, ok := c.fc.(rated); ok {
 			r.SetRate(g.RateOut)
 		} else if g.RateOut.Bits > 0 {
-			e.rate = &c.outRate
+			if c.outRate == nil {
+				c.outRate = new(sharedBucket)
+			}
+			c.outRate.setShared(g.RateOut)
+			e.rate = c.outRate
 		}
 	}
 	c.out.Store(e)

@@ -102,7 +102,7 @@ func (s *Server) established(x *session) error {
 }
 
 // opens makes a session of a connection in the making.
-func (s *Server) opens(x *session, link *ppp.Conn, end context.CancelCauseFunc) error {
+func (s *Server) opens(x *session, link *ppp.Conn, h *handlerContext) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -114,7 +114,7 @@ func (s *Server) opens(x *session, link *ppp.Conn, end context.CancelCauseFunc) 
 	s.notPending(x)
 	s.opened++
 	s.stats.Opened++
-	x.phase, x.link, x.end = running, link, end
+	x.phase, x.link, x.handler = running, link, h
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (x *session) shutdown() {
 	case establishing:
 		x.stopMaking()
 	case running:
-		x.end(ErrServerClosed)
+		x.handler.end(ErrServerClosed)
 		x.link.Terminate(ppp.AdminReboot, "server shutting down")
 	}
 }

@@ -55,7 +55,10 @@ func parseRequest(b []byte) (request, error) {
 	path, query, _ := bytes.Cut(target, []byte{'?'})
 	r := request{
 		correlation: tag(h.get("SSTPCORRELATIONID")),
-		path:        tag(path),
+		path:        duplexPath, // most send it as it is written: one text for all of them
+	}
+	if string(path) != duplexPath {
+		r.path = tag(path)
 	}
 	if values, err := url.ParseQuery(string(query)); err == nil {
 		r.tenant = tag([]byte(values.Get("tenantid")))

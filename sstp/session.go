@@ -42,7 +42,7 @@ type session struct {
 	// The server's lock guards what follows.
 	phase   phase
 	link    *ppp.Conn
-	end     context.CancelCauseFunc // of the Handler's context
+	handler *handlerContext // the Handler's
 	source  netip.Prefix
 	located bool
 	settled bool
@@ -273,7 +273,7 @@ func (x *session) serve(fc *conn) error {
 	}
 	err = x.server.Handler(ctx, link)
 	hangUp(link, ppp.NASRequest, "")
-	x.end(nil)
+	x.handler.end(context.Canceled)
 	return err
 }
 
@@ -293,16 +293,15 @@ func (x *session) open(fc *conn) (*ppp.Conn, error) {
 // opened makes a session of an open link, and the Handler's context.
 func (x *session) opened(link *ppp.Conn) (context.Context, error) {
 	s := x.server
-	ctx, end := context.WithCancelCause(link.Context())
-	if err := s.opens(x, link, end); err != nil {
-		end(nil)
+	ctx := &handlerContext{base: x.base, link: link}
+	if err := s.opens(x, link, ctx); err != nil {
 		return nil, err
 	}
 	x.made()
 	x.call = link.Info().Call
 	s.logger().Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
 		"addr", link.Info().Peer)
-	return handlerContext{ctx, x.base, link}, nil
+	return ctx, nil
 }
 
 // hangUp says goodbye on a link that its Handler has not served to its end.
@@ -342,21 +341,3 @@ func (c *conn) establish() error {
 
 // id names the call at both ends alike: the nonce is this connection's alone and no secret.
 func (c *conn) id() string { return hex.EncodeToString(c.offer.nonce[:]) }
-
-// A handlerContext is a Handler's context: it has BaseContext's values under the session's.
-type handlerContext struct {
-	context.Context // ends with the link's, and by session.end
-	base            context.Context
-	link            *ppp.Conn
-}
-
-// Value looks in the session's context first.
-func (c handlerContext) Value(key any) any {
-	if v := c.Context.Value(key); v != nil {
-		return v
-	}
-	return c.base.Value(key)
-}
-
-// EndsLink reports that whoever ends this context also ends link: package ppp asks, so that it need not watch.
-func (c handlerContext) EndsLink(link *ppp.Conn) bool { return c.link == link }

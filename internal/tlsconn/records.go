@@ -22,6 +22,8 @@ type records struct {
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had
 	rest   int                // bytes of its body that tls has not had
+	begun  bool               // the first record has
+	second int                // bytes of it that come as a record of their own; 0: none
 }
 
 func newRecords(nc net.Conn) *records { return &records{nc: nc, sock: newSock(nc)} }
@@ -44,8 +46,18 @@ func (wouldBlock) Temporary() bool { return true }
 // Read is called by tls, by whoever reads.
 func (c *records) Read(b []byte) (n int, err error) {
 	if !c.batched.Load() {
+		if c.second > 0 && c.have == 0 && len(b) >= recordHeader {
+			c.rest, c.second = c.second, 0
+			binary.BigEndian.PutUint16(c.header[3:], uint16(c.rest))
+			c.have = copy(b, c.header[:])
+			return c.have, nil
+		}
 		n, err = c.sock.Stream.Read(b[:min(len(b), c.limit())])
 		c.pass(b[:n])
+		if !c.begun && n == recordHeader {
+			c.halve(b)
+		}
+		c.begun = c.begun || n > 0
 		return n, err
 	}
 	// A header and its body at once, if both are here: each Read costs tls an allocation.
@@ -64,6 +76,19 @@ func (c *records) Read(b []byte) (n int, err error) {
 		err = errWouldBlock
 	}
 	return 0, err
+}
+
+// halve makes two records of a ClientHello, as its sender may (RFC 8446 section 5.1). With a post-quantum key share it has a
+// kilobyte and a half, and crypto/tls keeps for good what it has read a record into, with as much room again: of a server's
+// idle session it would be two kilobytes.
+func (c *records) halve(header []byte) {
+	const handshake, most = 22, 1 << 10
+	if c.have < recordHeader || c.header[0] != handshake || c.rest <= most {
+		return
+	}
+	c.second = c.rest / 2
+	c.rest -= c.second
+	binary.BigEndian.PutUint16(header[3:], uint16(c.rest))
 }
 
 // limit is how much tls may have before the next boundary is known.
