@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/dialway/dialway/internal/durable"
 )
 
 // A leaseFile remembers leases, one JSON object a line. It is written anew, beside the old one, which it then replaces, a
@@ -165,31 +167,23 @@ func (f *leaseFile) write(p *LeasePool, now time.Time) (err error) {
 	if p.File == "" || f.isTaken(p) {
 		return nil
 	}
-	tmp := p.File + ".new"
-	os.Remove(tmp)
-	file, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		f.dirty = true
-		return fmt.Errorf("dhcpinform: %w", err)
-	}
 	if f.owner == "" {
 		f.owner = fmt.Sprintf("{\"process\":%q}\n", rand.Text())
 	}
-	w := bufio.NewWriter(file)
-	w.WriteString(f.owner)
-	enc := json.NewEncoder(w)
-	for _, l := range p.slots {
-		if l == nil || !l.holds() && l.state != leaseRebooting {
-			continue
+	err = durable.Replace(p.File, func(file io.Writer) error {
+		w := bufio.NewWriter(file)
+		w.WriteString(f.owner)
+		enc := json.NewEncoder(w)
+		for _, l := range p.slots {
+			if l == nil || !l.holds() && l.state != leaseRebooting {
+				continue
+			}
+			_, used := p.used[l.addr]
+			enc.Encode(leaseRecord{l.slot, l.addr, l.server, l.to, l.ends, l.user, used || f.keeps(l, now)}) // an error stays in w
 		}
-		_, used := p.used[l.addr]
-		enc.Encode(leaseRecord{l.slot, l.addr, l.server, l.to, l.ends, l.user, used || f.keeps(l, now)}) // an error stays in w
-	}
-	if err = errors.Join(w.Flush(), file.Close()); err == nil {
-		err = os.Rename(tmp, p.File)
-	}
+		return w.Flush()
+	})
 	if err != nil {
-		os.Remove(tmp)
 		f.dirty = true
 		return fmt.Errorf("dhcpinform: %w", err)
 	}

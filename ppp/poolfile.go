@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dialway/dialway/internal/durable"
 )
 
 // A poolFile remembers who had which address, and whether he has it: one line for each change, the latest last. " +" says
@@ -198,28 +200,16 @@ func (f *poolFile) rewrite(p *Pool) (err error) {
 			err = fmt.Errorf("ppp: address pool: %w", err)
 		}
 	}()
-	tmp := p.File + ".new" // one name, so that what a crash leaves is not left many times
-	os.Remove(tmp)
-	file, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp)
-		}
-	}()
 	if f.owner == "" {
 		f.owner = "process " + rand.Text() + "\n"
 	}
-	w := bufio.NewWriter(file)
-	w.WriteString(f.owner)
 	f.lines = 0
-	f.write(w, p)
-	if err = errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp, p.File)
+	return durable.Replace(p.File, func(file io.Writer) error {
+		w := bufio.NewWriter(file)
+		w.WriteString(f.owner)
+		f.write(w, p)
+		return w.Flush()
+	})
 }
 
 // write writes all that is known; an error stays in w.

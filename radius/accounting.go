@@ -15,6 +15,9 @@ import (
 
 // Accounting reports sessions (RFC 2866). Start never waits for a server: records are spooled and sent by Serve. Set
 // Client; the rest may be zero. It must not be copied once it is used.
+//
+// A record in a directory outlives the process at once, and the machine's power as soon as it has been sent once without an
+// answer; one that Forward has taken outlives both.
 type Accounting struct {
 	Client   *Client
 	Interim  time.Duration // between updates where a Grant says nothing; 0 sends none

@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/dialway/dialway/internal/durable"
 )
 
 // A Journal keeps accounting in a file, a line of JSON for each record; its Account is a Server's. Set Name. It must not be
@@ -142,6 +145,12 @@ func (j *Journal) open() error {
 	f, err := os.OpenFile(j.Name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, mode)
 	if err != nil {
 		return err // the old one, if there is one, would be read by nobody
+	}
+	if !j.NoSync {
+		if err := durable.Dir(filepath.Dir(j.Name)); err != nil { // or lines on the disk are of a file that has no name there
+			f.Close()
+			return err
+		}
 	}
 	j.leave()
 	j.file = &journalFile{File: f}

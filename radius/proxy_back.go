@@ -53,9 +53,8 @@ func (p *Proxy) toAccess(ctx context.Context, from netip.AddrPort, q *Packet) (*
 		}
 		way = list[0]
 	}
-	realm := realms[key]
 	r := q.clone()
-	if realm.Strip {
+	if realm := p.Realms[key]; realm != nil && realm.Strip {
 		r.Remove(UserName) // the access server knows it with its realm; the session is named without
 	}
 	if p.Edit != nil {
@@ -63,10 +62,6 @@ func (p *Proxy) toAccess(ctx context.Context, from netip.AddrPort, q *Packet) (*
 	}
 	// Two that ask the same within a second must not be the same packet, which would act once.
 	r.Add(ProxyState, binary.BigEndian.AppendUint32(clone(p.mark[:]), p.passed.Add(1)))
-	if !realm.enter() {
-		return nil, fmt.Errorf("realm %q: too many requests wait", key)
-	}
-	defer realm.waiting.Add(-1)
 	reply, err := p.send(ctx, way, r)
 	switch {
 	case errors.Is(err, ErrNotConnected) || errors.Is(err, errNoWay):

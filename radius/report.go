@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -78,9 +79,14 @@ func (a *Accounting) sendReady(ctx context.Context, sending *sync.WaitGroup) tim
 	batch, next := a.spool.take(time.Now(), mostSending)
 	for _, r := range batch {
 		p, err := a.spool.read(r)
-		if err != nil {
+		if errors.Is(err, errNotRecord) || errors.Is(err, fs.ErrNotExist) {
 			a.spool.remove(r)
 			a.log().Error("radius: accounting record lost", "err", err)
+			continue
+		}
+		if err != nil { // too many open files, or the like
+			a.again(r, err)
+			next = sooner(next, r.next)
 			continue
 		}
 		r.busy = true
@@ -110,6 +116,14 @@ func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet, wait time.
 			break
 		}
 	}
+	if err != nil && !r.synced { // busy: nobody else writes it
+		// It will wait: from now on the disk has it.
+		if err := a.spool.sync(r); err != nil {
+			a.log().Error("radius: accounting record is not on the disk", "err", err)
+		} else {
+			r.synced = true
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.busy = false
@@ -117,16 +131,28 @@ func (a *Accounting) send(ctx context.Context, r *spooled, p *Packet, wait time.
 		a.spool.remove(r)
 		return
 	}
+	a.again(r, err)
+}
+
+// again lets a record be sent later. a.mu is held.
+func (a *Accounting) again(r *spooled, why error) {
 	r.tries++
 	r.next = time.Now().Add(jittered(min(time.Second<<min(r.tries, 6), acctLongest)))
-	a.log().Debug("radius: accounting record not sent", "session", r.session, "err", err)
+	a.log().Debug("radius: accounting record not sent", "session", r.session, "err", why)
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // errSpoolFull says that Forward has no room: who sent the record keeps it, and sends it again.
 var errSpoolFull = errors.New("radius: too many accounting records wait")
 
 // Forward spools an Accounting-Request of another access server, which may be answered once Forward has returned nil: as
-// soon as it is in the directory, where there is one. An error says that it was not taken. When it happened is kept
+// soon as the disk has it, where there is a directory. An error says that it was not taken. When it happened is kept
 // (Event-Timestamp), how long it took so far is made anew (Acct-Delay-Time).
 func (a *Accounting) Forward(p *Packet) error {
 	if p.Code != AccountingRequest {
@@ -143,7 +169,20 @@ func (a *Accounting) Forward(p *Packet) error {
 		return err
 	}
 	a.mu.Lock()
-	err := a.spool.accept(q)
+	r, err := a.spool.accept(q)
+	if err == nil {
+		r.busy = true // not sent before it is safe: which of the two was first would not matter, but r.synced has one owner
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	err = a.spool.sync(r)
+	a.mu.Lock()
+	r.busy, r.synced = false, err == nil
+	if err != nil || r.stale {
+		a.spool.remove(r)
+	}
 	a.mu.Unlock()
 	a.poke()
 	return err

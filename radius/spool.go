@@ -2,23 +2,30 @@ package radius
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dialway/dialway/internal/durable"
 )
 
 // A spool is the records that no server has acknowledged, in their order. Accounting.mu guards it.
 type spool struct {
 	dir      string // empty: in memory
 	opened   bool
+	broken   error // why there is no directory, though there should be
 	max      int
 	seq      uint64
 	queue    []*spooled
 	interims map[string]*spooled // of a session, the one update that waits (RFC 2869 section 2.1)
+
+	disk func(file string) error // durable.File; tests look on
 }
 
 // A spooled is one record. A file of a directory has it as an accounting request, unsigned.
@@ -30,17 +37,22 @@ type spooled struct {
 	busy    bool    // it is being sent
 	gone    bool
 	stale   bool // there is a newer one: it is not sent again
+	synced  bool // it outlives the machine's power
 	old     bool // of an earlier process
 	tries   int
 	next    time.Time // not before
 }
 
-// open finds what an earlier process has left.
+// open finds what an earlier process has left. Where that fails, what was left stays as it is, and the error is returned
+// each time: records are in memory alone.
 func (s *spool) open(dir string, most int) error {
 	if s.opened {
-		return nil
+		return s.broken
 	}
 	s.opened, s.max, s.interims = true, most, make(map[string]*spooled)
+	if s.disk == nil {
+		s.disk = durable.File
+	}
 	if s.max == 0 {
 		s.max = 10000
 		if dir != "" {
@@ -50,25 +62,45 @@ func (s *spool) open(dir string, most int) error {
 	if dir == "" {
 		return nil
 	}
+	if err := s.load(dir); err != nil {
+		s.dir, s.queue, s.seq = "", nil, 0
+		clear(s.interims)
+		s.broken = fmt.Errorf("radius: spool: %w", err)
+	}
+	return s.broken
+}
+
+// load reads a directory.
+func (s *spool) load(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("radius: spool: %w", err)
+		return err
 	}
 	s.dir = dir
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("radius: spool: %w", err)
+		return err
 	}
 	for _, f := range files {
-		name, ok := strings.CutSuffix(f.Name(), ".rec")
+		base, unfinished := strings.CutSuffix(f.Name(), ".tmp")
+		name, ok := strings.CutSuffix(base, ".rec")
 		seq, err := strconv.ParseUint(name, 10, 64)
 		if !ok || err != nil {
 			continue
 		}
-		r := &spooled{seq: seq, old: true}
-		p, err := s.read(r)
-		if err != nil {
-			os.Remove(s.file(seq)) // it was being written when the machine went down
+		if unfinished {
+			os.Remove(filepath.Join(dir, f.Name()))
 			continue
+		}
+		r := &spooled{seq: seq, old: true, synced: true}
+		p, err := s.read(r)
+		switch {
+		case errors.Is(err, errNotRecord):
+			os.Remove(s.file(seq)) // it was being written when the machine went down, and promised to nobody
+			continue
+		case err != nil:
+			s.opened = false // too many open files, or the like: what is there must not be passed over
+			s.queue = nil
+			return err
 		}
 		r.session = sessionOf(p)
 		r.status, _ = p.uint32(AcctStatusType)
@@ -121,15 +153,16 @@ func (s *spool) put(p *Packet) (dropped int, err error) {
 }
 
 // accept takes a record whole, or not at all.
-func (s *spool) accept(p *Packet) error {
+func (s *spool) accept(p *Packet) (*spooled, error) {
 	if len(s.queue) >= s.max {
-		return errSpoolFull
+		return nil, errSpoolFull
 	}
 	_, err := s.put(p)
+	r := s.queue[len(s.queue)-1]
 	if err != nil {
-		s.remove(s.queue[len(s.queue)-1])
+		s.remove(r)
 	}
-	return err
+	return r, err
 }
 
 // worst is the record to lose when there are too many: an update, which the next one or Stop makes up for, else the oldest.
@@ -142,7 +175,7 @@ func (s *spool) worst() *spooled {
 	return s.queue[0]
 }
 
-// write puts a record in the directory, by rename: a file with a record's name is whole.
+// write puts a record in the directory, by rename: a file with a record's name is whole, unless the power fails before sync.
 func (s *spool) write(r *spooled) error {
 	b, err := r.packet.AppendBinary(nil)
 	if err != nil {
@@ -155,6 +188,20 @@ func (s *spool) write(r *spooled) error {
 	return os.Rename(tmp, s.file(r.seq))
 }
 
+// sync has the disk take a record. It is called without Accounting.mu: a disk takes its time.
+func (s *spool) sync(r *spooled) error {
+	if s.dir == "" {
+		return nil
+	}
+	if err := s.disk(s.file(r.seq)); !errors.Is(err, fs.ErrNotExist) { // it has been sent
+		return err
+	}
+	return nil
+}
+
+// errNotRecord is of a file that is not whole.
+var errNotRecord = errors.New("radius: spool: not a record")
+
 // read returns a record's request.
 func (s *spool) read(r *spooled) (*Packet, error) {
 	if r.packet != nil {
@@ -164,7 +211,11 @@ func (s *spool) read(r *spooled) (*Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(b)
+	p, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotRecord, err)
+	}
+	return p, nil
 }
 
 // remove takes a record out, which is sent or lost.

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dialway/dialway/internal/durable"
 	"github.com/dialway/dialway/ppp"
 )
 
@@ -101,6 +102,9 @@ func (f *File) write() error {
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), f.name)
+	}
+	if err == nil {
+		err = durable.Dir(filepath.Dir(f.name))
 	}
 	if err != nil {
 		return fmt.Errorf("access: save %s: %w", f.name, err)
