@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -10,18 +11,18 @@ import (
 
 // An addrState is the far side's addresses: from the Grant, or from the pool, which may take its time.
 type addrState struct {
-	asking  bool
-	done    bool
-	hasBack bool
-	addr    netip.Addr     // IPv4; invalid: none
-	six     []netip.Prefix // IPv6 prefixes from the pool
-	back    []netip.Prefix // to be put back, once, if hasBack
+	asking bool
+	done   bool
+	addr   netip.Addr       // IPv4; invalid: none
+	six    []netip.Prefix   // IPv6 prefixes from the pool
+	back   [][]netip.Prefix // to be put back, once
 }
 
 // An assignment is an AddrPool's answer.
 type assignment struct {
-	got []netip.Prefix
-	err error
+	got  []netip.Prefix   // what of it is for the far side
+	back [][]netip.Prefix // all of it: once for each Get
+	err  error
 }
 
 // needAddress reports whether the far side's address is still being fetched, and fetches it when it is wanted: always
@@ -48,23 +49,61 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 		return false
 	}
 	s.asking = true
-	var name string
-	if g != nil {
-		name = g.Pool
-	}
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
 	var ctx context.Context
 	ctx, c.stop = context.WithCancel(context.Background())
 	c.goBeside(ctx, func(ctx context.Context) {
 		a := new(assignment)
-		if claimed.IsValid() {
-			a.got, a.err = claimer.Claim(ctx, name, user, claimed)
-		} else {
-			a.got, a.err = getAddress(ctx, pool, name, user, own)
+		a.err = a.ask(g, func(name string) ([]netip.Prefix, error) {
+			if claimed.IsValid() {
+				return claimer.Claim(ctx, name, user, claimed)
+			}
+			return getAddress(ctx, pool, name, user, own)
+		})
+		if a.err != nil {
+			for _, list := range a.back {
+				pool.Put(list)
+			}
 		}
 		c.pooled.Store(a)
 	})
 	return true
+}
+
+// ask gets of each pool that a Grant names the kinds that it is named for. What a pool gives beside those is nobody's until
+// the session ends.
+func (a *assignment) ask(g *Grant, get func(name string) ([]netip.Prefix, error)) error {
+	var names [3]string // for IPv4, IPv6, and what is delegated
+	if g != nil {
+		names = [...]string{g.Pool, cmp.Or(g.Pool6, g.Pool), cmp.Or(g.PoolDelegated, g.Pool6, g.Pool)}
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		list, err := get(name)
+		if err != nil {
+			return err
+		}
+		a.back = append(a.back, list)
+		for _, p := range list {
+			if names[kindOf(p)] == name {
+				a.got = append(a.got, p)
+			}
+		}
+	}
+	return nil
+}
+
+// kindOf tells IPv4, IPv6 of the link, and what is delegated apart.
+func kindOf(p netip.Prefix) int {
+	switch {
+	case p.Addr().Is4():
+		return 0
+	case p.Bits() >= 64:
+		return 1
+	}
+	return 2
 }
 
 // getAddress asks the pool; this end's own address is not for the far side, even if the pool holds it.
@@ -89,12 +128,12 @@ func holds(list []netip.Prefix, a netip.Addr) bool {
 // release puts back what the pool gave, also what came too late.
 func (c *Conn) release() {
 	if a := c.pooled.Swap(nil); a != nil && a.err == nil {
-		c.cfg.Pool.Put(a.got)
+		c.addr.back = append(c.addr.back, a.back...)
 	}
-	if c.addr.hasBack {
-		c.addr.hasBack = false
-		c.cfg.Pool.Put(c.addr.back)
+	for _, list := range c.addr.back {
+		c.cfg.Pool.Put(list)
 	}
+	c.addr.back = nil
 }
 
 // assigned takes the pool's answer.
@@ -104,7 +143,7 @@ func (c *Conn) assigned(now time.Time, a *assignment) {
 	c.stop()
 	c.stop = nil
 	if a.err == nil {
-		s.back, s.hasBack = a.got, true
+		s.back = a.back
 		for _, p := range a.got {
 			if p.Addr().Is4() {
 				s.addr = p.Addr()

@@ -12,10 +12,13 @@ type Grant struct {
 
 	Addr     netip.Addr     // IPv4; zero means from Config.Pool
 	AskAddr  bool           // this end asks the far side, which is a router, for its own address first, and has Config.Addr only if that has none to give
-	Pool     string         // which pool
+	Pool     string         // which pool of Config.Pool
+	Pool6    string         // which for IPv6, if that is another; empty means Pool
 	Prefixes []netip.Prefix // routed to the far side besides its address; an IPv6 /64 is also advertised
 	DNS      []netip.Addr   // instead of Config.DNS
 	NBNS     []netip.Addr
+
+	PoolDelegated string // which pool for a delegated prefix; empty means Pool6
 
 	Callback string // the number to call back at: a link refuses such a Grant, since it cannot; RADIUS tells it
 

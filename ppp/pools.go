@@ -15,7 +15,8 @@ type AddrClaimer interface {
 	Claim(ctx context.Context, pool, user string, addr netip.Addr) ([]netip.Prefix, error)
 }
 
-// Pools is the AddrPools of a server by name: Grant.Pool chooses, which RADIUS says as Framed-Pool. A name that is not
+// Pools is the AddrPools of a server by name: Grant.Pool chooses, which RADIUS says as Framed-Pool, and for IPv6 Grant.Pool6
+// and Grant.PoolDelegated, if they are there. A name that is not
 // there is ErrUnknownPool: who is meant to be apart from others is not put among them. It must not be copied, nor modified
 // after its first Get; the pools should not overlap, and what two of them give at once is given once.
 type Pools struct {

@@ -58,6 +58,8 @@ func addNetwork(p *Packet, g *ppp.Grant) {
 		p.Add(FramedIPAddress, a.AsSlice())
 	}
 	p.addText(FramedPool, g.Pool)
+	p.addText(FramedIPv6Pool, g.Pool6)
+	p.addText(DelegatedIPv6Pool, g.PoolDelegated)
 	for _, x := range g.Prefixes {
 		switch {
 		case !x.IsValid():

@@ -148,6 +148,8 @@ const (
 	OperatorName         Attr = 126
 	FramedIPv6Address    Attr = 168
 	DNSServerIPv6        Attr = 169
+	DelegatedIPv6Pool    Attr = 171 // Delegated-IPv6-Prefix-Pool
+	StatefulIPv6Pool     Attr = 172 // Stateful-IPv6-Address-Pool
 )
 
 // Microsoft is the vendor of RFC 2548's attributes and of [MS-RNAS]'s.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,6 +301,37 @@ func TestNetworkOfAccept(t *testing.T) {
 		}
 		if err != nil || g.Addr != addr || prefixList(g) != x.prefixes {
 			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+	}
+}
+
+// Pools by name: of IPv4, of IPv6 (RFC 3162, RFC 6911), of what is delegated; and back again.
+func TestPoolsOfAccept(t *testing.T) {
+	for _, x := range []struct {
+		attrs []Attr // each with its number as the name
+		want  [3]string
+	}{
+		{[]Attr{FramedPool}, [3]string{"88", "", ""}},
+		{[]Attr{FramedIPv6Pool}, [3]string{"", "100", ""}},
+		{[]Attr{FramedPool, StatefulIPv6Pool}, [3]string{"88", "172", ""}},
+		{[]Attr{StatefulIPv6Pool, FramedIPv6Pool}, [3]string{"", "100", ""}},
+		{[]Attr{FramedIPv6Pool, StatefulIPv6Pool}, [3]string{"", "100", ""}},
+		{[]Attr{DelegatedIPv6Pool, FramedPool}, [3]string{"88", "", "171"}},
+	} {
+		p := &Packet{Code: AccessAccept}
+		for _, a := range x.attrs {
+			p.addText(a, strconv.Itoa(int(a)))
+		}
+		g, err := new(Client).grant(&ppp.AuthRequest{Protocol: ppp.PAP}, p, &server{target: new(Target)})
+		if err != nil || [3]string{g.Pool, g.Pool6, g.PoolDelegated} != x.want {
+			t.Errorf("%v: %+v, %v", x.attrs, g, err)
+			continue
+		}
+		if p, err = new(Server).accept(&ppp.AuthRequest{}, g); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := new(Client).grant(&ppp.AuthRequest{Protocol: ppp.PAP}, p, &server{target: new(Target)}); err != nil || again.Pool != g.Pool || again.Pool6 != g.Pool6 || again.PoolDelegated != g.PoolDelegated {
+			t.Errorf("%v, sent and read: %+v, %v", x.attrs, again, err)
 		}
 	}
 }

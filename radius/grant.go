@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -205,9 +206,11 @@ func (c *Client) readNetwork(g *ppp.Grant, p *Packet) error {
 		case FramedPool:
 			g.Pool = string(v)
 		case FramedIPv6Pool:
-			if g.Pool == "" {
-				g.Pool = string(v)
-			}
+			g.Pool6 = string(v)
+		case StatefulIPv6Pool: // RFC 6911 section 3.6: of addresses, where Framed-IPv6-Pool is of prefixes; a session gets one of both
+			g.Pool6 = cmp.Or(p.text(FramedIPv6Pool), string(v))
+		case DelegatedIPv6Pool:
+			g.PoolDelegated = string(v)
 		case FramedIPv6Prefix, DelegatedIPv6Prefix:
 			prefix, ok := parseIPv6Prefix(v)
 			if !ok {

@@ -303,6 +303,8 @@ func describe(g *ppp.Grant) string {
 	add(len(g.Groups) > 0, "groups %s", strings.Join(g.Groups, ", "))
 	add(g.Addr.IsValid(), "address %v", g.Addr)
 	add(g.Pool != "", "pool %s", g.Pool)
+	add(g.Pool6 != "", "IPv6 pool %s", g.Pool6)
+	add(g.PoolDelegated != "", "pool of delegated prefixes %s", g.PoolDelegated)
 	add(len(g.Prefixes) > 0, "routes %v", g.Prefixes)
 	add(len(g.DNS) > 0, "name servers %v", g.DNS)
 	add(g.SessionTimeout > 0, "session time-out %v", g.SessionTimeout)
