@@ -17,10 +17,11 @@ var inlined = map[string][]string{
 	},
 	"internal/offload": {"(*Header).Decode", "(*Header).Encode", "(*Joiner).Len", "(*Splitter).More", "(*segment).payload"},
 	"internal/tlsconn": {"(*records).limit", "(*records).pass", "(*sock).waits", "(*sock).backlog", "(*Conn).Backlog"},
+	"internal/rawio":   {"(*Reader).Paused", "(*Reader).long"},
 	"ppp":              {"parseFrame", "covers", "(*flowQueue).shift", "(*flowQueue).take", "(*flowList).push", "(*flowList).pop", "(*Stream).mustWait", "(*Stream).mayWrite"},
 	"sstp":             {"framing.AppendFrame", "framing.MaxFrame"},
 	"tunnel":           {"(*batch).fits", "(*batch).add", "mtuOf", "forwards", "(*from).receiver"},
-	"tunnel/tun":       {"bySource", "isCut", "retry", "(*refusals).taken"},
+	"tunnel/tun":       {"bySource", "isCut", "(*refusals).taken"},
 }
 
 func TestInlining(t *testing.T) {

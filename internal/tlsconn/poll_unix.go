@@ -23,12 +23,12 @@ type poller struct {
 
 // A direction is one call at a time.
 type direction struct {
+	calls
 	try  func(fd uintptr)
 	wait func(fd uintptr) bool
 	b    []byte
 	n    int
 	err  error
-	poll [1]unix.PollFd
 }
 
 // newPoller returns nil for what is not known to be a plain descriptor: a type that embeds a *net.TCPConn, and reads or
@@ -44,25 +44,25 @@ func newPoller(c Stream) *poller {
 		return nil
 	}
 	p := &poller{raw: raw}
-	p.in.init(syscall.Read, unix.POLLIN)
-	p.out.init(syscall.Write, unix.POLLOUT)
+	_, file := c.(*os.File)
+	p.in.init(p.in.reads(file), unix.POLLIN)
+	p.out.init(p.out.writes(file), unix.POLLOUT)
 	return p
 }
 
-func (d *direction) init(op func(fd int, b []byte) (int, error), events int16) {
+func (d *direction) init(op func(fd uintptr, b []byte) (int, error), events int16) {
 	d.try = func(fd uintptr) {
 		for {
-			if d.n, d.err = op(int(fd), d.b); d.err != syscall.EINTR {
+			if d.n, d.err = op(fd, d.b); d.err != syscall.EINTR {
 				return
 			}
 		}
 	}
-	d.wait = func(fd uintptr) bool {
-		d.poll[0] = unix.PollFd{Fd: int32(fd), Events: events}
-		n, err := unix.Poll(d.poll[:], 0)
-		return n > 0 || err != nil && err != unix.EINTR
-	}
+	d.wait = func(fd uintptr) bool { return d.ready(fd, events) }
 }
+
+func read(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
+func write(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }
 
 // do is one read or write; 0, nil: it would wait.
 func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) {

@@ -4,9 +4,9 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"github.com/dialway/dialway/internal/offload"
+	"github.com/dialway/dialway/internal/rawio"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,12 +19,13 @@ type descriptor struct {
 	rmu   sync.Mutex
 	buf   []byte // with offload: a virtio header and 64 KiB
 	split offload.Splitter
+	in    rawio.Reader
 	read  ioCall
 
 	wmu      sync.Mutex
 	join     offload.Joiner
 	refusals refusals
-	iov      []unix.Iovec
+	iov      []syscall.Iovec
 	write    ioCall
 }
 
@@ -76,20 +77,15 @@ func (d *descriptor) prepare() {
 	if d.join.Off = !d.vnet; d.vnet {
 		d.buf = make([]byte, offload.HeaderLen+1<<16)
 	}
-	d.read.now = func(fd uintptr) { d.read.n, d.read.err = retry(fd, d.read.b, unix.Read) }
+	d.read.now = func(fd uintptr) { d.read.n, d.read.err = d.in.Read(fd, d.read.b) }
 	d.read.try = func(fd uintptr) bool {
-		d.read.now(fd)
-		return d.read.err != unix.EAGAIN
-	}
-	d.write.now = func(fd uintptr) { d.write.err = d.writev(fd) }
-}
-
-func retry(fd uintptr, b []byte, op func(int, []byte) (int, error)) (n int, err error) {
-	for {
-		if n, err = op(int(fd), b); err != unix.EINTR {
-			return max(n, 0), err
+		if d.read.now(fd); d.read.err == unix.EAGAIN {
+			d.in.Paused()
+			return false
 		}
+		return true
 	}
+	d.write.now = func(fd uintptr) { _, d.write.err = rawio.Writev(fd, d.iov) }
 }
 
 // BatchSize is tunnel.PacketIO's.
@@ -203,7 +199,7 @@ func (d *descriptor) flush() (int, error) {
 	}
 	d.iov = d.iov[:0]
 	for _, p := range parts {
-		v := unix.Iovec{Base: &p[0]}
+		v := syscall.Iovec{Base: &p[0]}
 		v.SetLen(len(p))
 		d.iov = append(d.iov, v)
 	}
@@ -223,18 +219,4 @@ func (d *descriptor) flush() (int, error) {
 		d.join.Off = d.refusals.giveUp()
 	}
 	return 0, nil
-}
-
-// writev is one write of many parts.
-func (d *descriptor) writev(fd uintptr) error {
-	for {
-		_, _, e := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&d.iov[0])), uintptr(len(d.iov)))
-		switch e {
-		case 0:
-			return nil
-		case unix.EINTR:
-		default:
-			return e
-		}
-	}
 }
