@@ -98,21 +98,19 @@ func (a *segment) like(b *segment) bool {
 	return a.udp || [4]byte(t[tcpAck:]) == [4]byte(u[tcpAck:]) && [2]byte(t[tcpWindow:]) == [2]byte(u[tcpWindow:]) && bytes.Equal(t[tcpUrgent:], u[tcpUrgent:])
 }
 
-// whole reports whether the packet's checksums are right.
+// whole reports whether the packet's checksums are right. There is nothing between addresses and transport header.
 func (s *segment) whole() bool {
-	proto := uint64(packet.ProtoTCP)
+	proto, addrs := uint64(packet.ProtoTCP), 8
 	if s.udp {
 		proto = packet.ProtoUDP
 	}
-	addrs := s.p[8:40]
 	if s.start == minIPv4 {
-		if packet.Checksum(s.p[:minIPv4], 0) != 0 {
+		if packet.Fold(packet.Sum(s.p[:minIPv4], 0)) != 0 {
 			return false
 		}
-		addrs = s.p[12:20]
+		addrs = 12
 	}
-	t := s.p[s.start:]
-	return packet.Checksum(t, packet.Sum(addrs, proto+uint64(len(t)))) == 0
+	return packet.Checksum(s.p[addrs:], proto+uint64(len(s.p)-s.start)) == 0
 }
 
 // Len is how many packets there are.
@@ -127,7 +125,6 @@ func (j *Joiner) Add(p []byte) bool {
 		j.last = j.Off || !j.first.read(p, j.UDP)
 		if t := j.first.start; !j.last && !j.first.udp {
 			j.seq = binary.BigEndian.Uint32(p[t+tcpSeq:]) + uint32(len(j.first.payload()))
-			j.last = p[t+tcpFlags]&flagPSH != 0
 		}
 		return true
 	}
@@ -154,10 +151,9 @@ func (j *Joiner) Add(p []byte) bool {
 		return true
 	}
 	j.seq += uint32(len(b))
-	if p[s.start+tcpFlags]&flagPSH != 0 {
-		j.first.p[s.start+tcpFlags] |= flagPSH // the system gives it to the last segment, if it must segment again
-		j.last = true
-	}
+	// PSH is no boundary (RFC 9293 section 3.9.1.2), and nothing that was pushed is kept back here. The system gives it to the
+	// last segment, if it must segment again.
+	j.first.p[s.start+tcpFlags] |= p[s.start+tcpFlags] & flagPSH
 	return true
 }
 

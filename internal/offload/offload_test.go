@@ -171,12 +171,33 @@ func TestJoinKeepsApart(t *testing.T) {
 		if got := joined(&Joiner{UDP: true}, [][]byte{a, base(1000, flagACK, 1000), base(2000, flagACK, 1000)}); len(got) != 2 || len(got[1]) < 2000 {
 			t.Errorf("%+v, bad first: %d packets", k, len(got))
 		}
-		// A shorter one, or one with PSH, is the last.
+		// A shorter one is the last.
 		if got := joined(&Joiner{UDP: true}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 500), base(1500, flagACK, 500)}); len(got) != 2 {
 			t.Errorf("%+v, short: %d packets", k, len(got))
 		}
-		if got := joined(&Joiner{UDP: true}, [][]byte{base(0, flagACK|flagPSH, 1000), base(1000, flagACK, 1000)}); (len(got) == 1) != k.UDP {
-			t.Errorf("%+v, PSH: %d packets", k, len(got))
+		// PSH is no boundary: the last one has it then.
+		for first := range 3 {
+			var list [][]byte
+			for i := range 3 {
+				flags := byte(flagACK)
+				if i == first {
+					flags |= flagPSH
+				}
+				list = append(list, base(uint32(1000*i), flags, 1000))
+			}
+			got := joined(&Joiner{UDP: true}, list)
+			if len(got) != 1 {
+				t.Errorf("%+v, PSH: %d packets", k, len(got))
+				continue
+			}
+			if k.UDP {
+				continue
+			}
+			list = split(t, got[0])
+			flags := func(p []byte) byte { return p[len(p)-1032+tcpFlags] }
+			if flags(list[0]) != flagACK || flags(list[1]) != flagACK || flags(list[2]) != flagACK|flagPSH {
+				t.Errorf("%+v, PSH of %d: %x, %x, %x", k, first, flags(list[0]), flags(list[1]), flags(list[2]))
+			}
 		}
 		if got := joined(&Joiner{}, [][]byte{base(0, flagACK, 1000), base(1000, flagACK, 1000)}); (len(got) == 2) != k.UDP {
 			t.Errorf("%+v, no UDP: %d packets", k, len(got))
