@@ -21,7 +21,8 @@ type Splitter struct {
 	seq    uint32 // TCP: of the next packet
 	flags  byte   // TCP: of the large packet
 	first  bool
-	pseudo uint64 // sum of the addresses and the protocol
+	ip     uint64 // IPv4: sum of what the headers of all packets have in common
+	sum    uint64 // the same of the transport header and its pseudo-header
 }
 
 // Errors of a Splitter.
@@ -56,7 +57,26 @@ func (s *Splitter) Begin(v Header, p []byte) error {
 		return ErrHeader
 	}
 	s.p, s.at = p, s.header
+	s.common()
 	return nil
+}
+
+// common clears the fields in which packets differ, and adds up the others, so that it is done once.
+func (s *Splitter) common() {
+	p, t := s.p, s.p[s.start:s.header]
+	if p[0]>>4 == 4 {
+		clear(p[2:6]) // length and identification
+		clear(p[10:12])
+		s.ip = packet.Sum(p[:s.start], 0)
+	}
+	s.p[s.csum], s.p[s.csum+1] = 0, 0
+	if s.udp {
+		t[udpLen], t[udpLen+1] = 0, 0
+	} else {
+		clear(t[tcpSeq:tcpAck])
+		t[tcpFlags] = 0
+	}
+	s.sum = packet.Sum(t, s.sum)
 }
 
 // network reads the IP header.
@@ -70,12 +90,12 @@ func (s *Splitter) network(gso byte, p []byte) bool {
 			return false
 		}
 		s.id = binary.BigEndian.Uint16(p[4:])
-		s.pseudo = packet.Sum(p[12:20], 0)
+		s.sum = packet.Sum(p[12:20], 0)
 	case p[0]>>4 == 6 && gso != gsoTCP4:
 		if s.start < headerIPv6 || len(p) < s.start { // extension headers are in front of start
 			return false
 		}
-		s.pseudo = packet.Sum(p[8:40], 0)
+		s.sum = packet.Sum(p[8:40], 0)
 	default:
 		return false
 	}
@@ -87,7 +107,7 @@ func (s *Splitter) transport(gso byte, p []byte) bool {
 	t := p[s.start:]
 	if s.udp = gso == gsoUDP; s.udp {
 		s.header = s.start + udpHeader
-		s.pseudo += packet.ProtoUDP
+		s.sum += packet.ProtoUDP
 		return len(p) > s.header && s.csum == s.start+udpCsum
 	}
 	if gso != gsoTCP4 && gso != gsoTCP6 || len(t) < minTCP || s.csum != s.start+tcpCsum {
@@ -96,7 +116,7 @@ func (s *Splitter) transport(gso byte, p []byte) bool {
 	n := int(t[tcpOffset]>>4) * 4
 	s.header = s.start + n
 	s.seq, s.flags = binary.BigEndian.Uint32(t[tcpSeq:]), t[tcpFlags]
-	s.pseudo += packet.ProtoTCP
+	s.sum += packet.ProtoTCP
 	return n >= minTCP && len(p) > s.header
 }
 
@@ -130,32 +150,34 @@ func (s *Splitter) Next(dst []byte) (int, error) {
 	if p[0]>>4 == 4 {
 		binary.BigEndian.PutUint16(p[2:], uint16(n))
 		binary.BigEndian.PutUint16(p[4:], s.id) // RFC 6864: they differ where a packet may be fragmented
+		binary.BigEndian.PutUint16(p[10:], packet.Fold(s.ip+uint64(n)+uint64(s.id)))
 		s.id++
-		packet.IPv4(p).SetChecksum()
 	} else {
 		binary.BigEndian.PutUint16(p[4:], uint16(n-headerIPv6))
 	}
 	t := p[s.start:]
+	sum := s.sum + uint64(len(t))
 	if s.udp {
 		binary.BigEndian.PutUint16(t[udpLen:], uint16(len(t)))
+		sum += uint64(len(t))
 	} else {
-		binary.BigEndian.PutUint32(t[tcpSeq:], s.seq)
-		s.seq += uint32(k)
-		t[tcpFlags] = s.flags
+		flags := s.flags
 		if !last {
-			t[tcpFlags] &^= flagFIN | flagPSH
+			flags &^= flagFIN | flagPSH
 		}
 		if !s.first {
-			t[tcpFlags] &^= flagCWR // RFC 3168 section 6.1.2: said once
+			flags &^= flagCWR // RFC 3168 section 6.1.2: said once
 		}
+		binary.BigEndian.PutUint32(t[tcpSeq:], s.seq)
+		t[tcpFlags] = flags
+		sum += uint64(s.seq) + uint64(flags)
+		s.seq += uint32(k)
 	}
 	s.first = false
-	c := p[s.csum:]
-	c[0], c[1] = 0, 0
-	sum := packet.Checksum(t, s.pseudo+uint64(len(t)))
-	if sum == 0 && s.udp {
-		sum = 0xffff
+	c := packet.Fold(packet.Sum(p[s.header:], sum))
+	if c == 0 && s.udp {
+		c = 0xffff
 	}
-	binary.BigEndian.PutUint16(c, sum)
+	binary.BigEndian.PutUint16(p[s.csum:], c)
 	return n, nil
 }

@@ -15,6 +15,9 @@ func ClampMSS(b []byte, mtu int) bool {
 	if len(b) < minIPv4 {
 		return false
 	}
+	if b[0] == 0x45 && len(b) > minIPv4+13 && b[minIPv4+13]&flagSYN == 0 {
+		return false // nearly every packet: if this is TCP, it is no SYN
+	}
 	var u Upper
 	var header int
 	switch b[0] >> 4 {
