@@ -50,7 +50,7 @@ func (s *Server) admit(base context.Context, nc net.Conn) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Accepted++
-	if s.closing || !hasRoom(s.pending, orDefault(s.MaxPending, defaultPending)) {
+	if s.closing || !s.hasRoom() {
 		s.stats.Refused++
 		return nil
 	}
@@ -125,6 +125,7 @@ func (s *Server) notPending(x *session) {
 	}
 	x.settled = true
 	s.pending--
+	s.moved()
 	if x.located {
 		if s.sources[x.source]--; s.sources[x.source] == 0 {
 			delete(s.sources, x.source)

@@ -55,7 +55,7 @@ type Server struct {
 	EstablishTimeout   time.Duration // from accept to open link, an Authenticator's time included; 0 means 150 seconds
 	Hello              time.Duration // silence before an Echo Request; 0 means 61 seconds: a client whose interval is a minute asks first
 	MaxSessions        int           // 0 means no limit
-	MaxPending         int           // sessions in the making; 0 means 1024
+	MaxPending         int           // sessions in the making; more wait in the listener's queue, or are refused when none gets on; 0 means 1024
 	MaxPendingPerIP    int           // by IPv4 address or IPv6 /64; 0 means 16
 
 	// Congestion is the congestion control of the sessions' TCP, by its name in the system ("cubic", "bbr"): Linux alone
@@ -77,6 +77,10 @@ type Server struct {
 	idle      chan struct{}              // closed when the last session ends; nil while nobody waits
 	web       *webListener
 	stats     ServerStats
+	stuck     bool          // full, and nobody has come out of the making for a while
+	room      chan struct{} // closed when somebody does; nil while no Serve waits
+
+	turns turns // of handshakes
 
 	tlsOnce sync.Once
 	tls     *tls.Config // of all connections
@@ -126,6 +130,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	var delay time.Duration
 	for {
+		s.awaitRoom()
 		nc, err := l.Accept()
 		switch {
 		case s.isClosing():
@@ -221,6 +226,7 @@ func (s *Server) close(cut bool) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
+	s.moved()
 	for l := range s.listeners {
 		if e := (*l).Close(); e != nil && !errors.Is(e, net.ErrClosed) && err == nil {
 			err = e

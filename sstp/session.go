@@ -38,6 +38,7 @@ type session struct {
 
 	timer *time.Timer // of the handshake: closes nc; nil when that is over
 	given bool        // somebody else's now
+	turn  bool        // its handshake computes
 
 	// The server's lock guards what follows.
 	phase   phase
@@ -159,7 +160,8 @@ func (x *session) startTLS() error {
 	}
 	c := tlsconn.Server(x.nc, x.server.tlsOfAll(), x)
 	x.conn = c
-	if err := c.HandshakeContext(context.Background()); err != nil {
+	err := c.HandshakeContext(context.Background())
+	if x.giveTurn(); err != nil {
 		return err
 	}
 	if x.leaf == nil {

@@ -27,24 +27,33 @@ func serverTLS(user *tls.Config) *tls.Config {
 	certificates := c.Certificates
 	c.Certificates = nil // else crypto/tls takes them without asking where the client sends no name
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		x, _ := tlsconn.NotesOf(hello.Conn).(*session)
+		if x != nil && user.GetCertificate != nil {
+			x.giveTurn() // it may wait, for a certificate that is fetched; what is left to compute is a signature
+		}
 		cert, err := pickCertificate(user.GetCertificate, certificates, hello)
-		if err == nil && len(cert.Certificate) > 0 {
-			if x, ok := tlsconn.NotesOf(hello.Conn).(*session); ok {
-				x.leaf = cert.Certificate[0]
-			}
+		if err == nil && len(cert.Certificate) > 0 && x != nil {
+			x.leaf = cert.Certificate[0]
 		}
 		return cert, err
 	}
-	if forClient := c.GetConfigForClient; forClient != nil {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			other, err := forClient(hello)
-			if other == nil || err != nil {
+	// crypto/tls asks this when it has the ClientHello and has computed nothing.
+	forClient := c.GetConfigForClient
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (other *tls.Config, err error) {
+		if forClient != nil {
+			if other, err = forClient(hello); err != nil {
 				return nil, err
 			}
+		}
+		if other != nil {
 			other = serverTLS(other)
 			other.GetConfigForClient = nil // crypto/tls asks once
-			return other, nil
 		}
+		if x, ok := tlsconn.NotesOf(hello.Conn).(*session); ok {
+			err = x.takeTurn()
+			tlsconn.Before(hello.Conn, x.giveTurn)
+		}
+		return other, err
 	}
 	return c
 }

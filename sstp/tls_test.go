@@ -94,6 +94,7 @@ func handshakeOf(t testing.TB, x *session, client, server *tls.Config) (c, s tls
 		t.Fatal(err)
 	}
 	defer b.Close()
+	x.server, x.began, x.ctx = new(Server), time.Now(), t.Context()
 	tc, ts := tls.Client(a, client), tlsconn.Server(b, server, x)
 	done := make(chan error, 1)
 	go func() {

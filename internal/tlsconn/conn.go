@@ -43,6 +43,13 @@ func NotesOf(c net.Conn) any {
 	return nil
 }
 
+// Before has f called, once, before the handshake of a connection that a callback of crypto/tls names reads or writes again.
+func Before(c net.Conn, f func()) {
+	if r, ok := c.(*records); ok {
+		r.before = f
+	}
+}
+
 // Client makes the client's end of TLS over nc. config is shared, not cloned; see Prepare.
 func Client(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, tls.Client) }
 

@@ -17,7 +17,8 @@ type records struct {
 	sock    *sock
 	batched atomic.Bool
 	closed  atomic.Bool
-	notes   any // of who made the server's end
+	notes   any    // of who made the server's end
+	before  func() // to be called before the handshake goes on
 
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had
@@ -46,6 +47,7 @@ func (wouldBlock) Temporary() bool { return true }
 // Read is called by tls, by whoever reads.
 func (c *records) Read(b []byte) (n int, err error) {
 	if !c.batched.Load() {
+		c.goOn()
 		if c.second > 0 && c.have == 0 && len(b) >= recordHeader {
 			c.rest, c.second = c.second, 0
 			binary.BigEndian.PutUint16(c.header[3:], uint16(c.rest))
@@ -91,6 +93,14 @@ func (c *records) halve(header []byte) {
 	binary.BigEndian.PutUint16(header[3:], uint16(c.rest))
 }
 
+// goOn calls what Before was given.
+func (c *records) goOn() {
+	if f := c.before; f != nil {
+		c.before = nil
+		f()
+	}
+}
+
 // limit is how much tls may have before the next boundary is known.
 func (c *records) limit() int {
 	if c.have < recordHeader {
@@ -118,6 +128,7 @@ func (c *records) pass(b []byte) (whole bool) {
 // Write is called by tls, with one record: by who sends, and for KeyUpdates and alerts by who reads.
 func (c *records) Write(b []byte) (int, error) {
 	if !c.batched.Load() {
+		c.goOn()
 		return c.nc.Write(b)
 	}
 	return c.sock.append(b)

@@ -168,8 +168,8 @@ func (f *fleet) join(ctx context.Context) (*member, error) {
 	return m, nil
 }
 
-// dialers is how many dial at once: more than there are processors, so that none of those waits for the network.
-const dialers = 16
+// dialers is how many dial at once: opening a session takes a dozen round trips, and no processor shall wait for one.
+const dialers = 64
 
 // grow makes the fleet that large, and returns how long that took.
 func (f *fleet) grow(n int) (took time.Duration, err error) {

@@ -14,36 +14,51 @@ import (
 
 // storm measures how fast sessions are opened, beside bare TLS handshakes with the same certificate and without resumption
 // either, in turns; and what happens when a server with many sessions starts anew and all come back at once.
+//
+// What is opened stays open until its turn is over, of both kinds: it is opening that is measured, and a session's goodbye
+// is no part of it. What opening and closing together come to is told, too.
 func storm(r *run) error {
 	s, f, err := r.start()
 	if err != nil {
 		return err
 	}
 	defer func() { s.stop() }()
-	var ratios, bare, full []float64
+	var ratios, bare, full, both []float64
 	length := pick(r, 2*time.Second, 500*time.Millisecond)
 	for range pick(r, 7, 3) {
-		b, err := rate(length, func(ctx context.Context) error { return f.shake(ctx) })
+		b, err := rate(length, func(ctx context.Context) (func(), error) { return f.shake(ctx) })
 		if err != nil {
 			return err
 		}
-		o, err := rate(length, func(ctx context.Context) error {
-			c, err := f.dialer.DialContext(ctx, f.addr)
-			if err == nil {
-				ended, cancel := context.WithCancel(context.Background())
-				cancel()
-				f.served.Go(func() { c.Serve(ended, func(b [][]byte, _ int) (int, error) { return len(b), nil }) })
-			}
+		o, err := rate(length, f.openOne)
+		if err != nil {
 			return err
+		}
+		if _, err := s.settled(0); err != nil {
+			return err
+		}
+		c, err := rate(length, func(ctx context.Context) (func(), error) {
+			end, err := f.openOne(ctx)
+			if err == nil {
+				f.served.Go(end)
+			}
+			return nil, err
 		})
 		if err != nil {
 			return err
 		}
-		ratios, bare, full = append(ratios, o/b), append(bare, b), append(full, o)
+		if _, err := s.settled(0); err != nil {
+			return err
+		}
+		ratios, bare, full, both = append(ratios, o/b), append(bare, b), append(full, o), append(both, c)
 	}
-	r.say("sessions opened and closed: %.0f a second; bare TLS handshakes: %.0f; ratio %.2f (medians)", median(full), median(bare), median(ratios))
+	r.say("sessions opened: %.0f a second; bare TLS handshakes: %.0f; ratio %.2f (medians); opened and closed: %.0f",
+		median(full), median(bare), median(ratios), median(both))
 	r.note(median(ratios), "sessions per TLS handshake")
 	r.note(median(full), "sessions per second")
+	if least := pick(r, 0.7, 0.4); median(ratios) < least {
+		return fmt.Errorf("%.2f sessions for a TLS handshake", median(ratios))
+	}
 
 	n := pick(r, 10000, 200)
 	if _, err := f.grow(n); err != nil {
@@ -137,46 +152,67 @@ func (r *run) comeBack(s *server, f *fleet, began time.Time, before status) erro
 	return nil
 }
 
-// shake does one TLS handshake with the server's other port.
-func (f *fleet) shake(ctx context.Context) error {
+// shake does one TLS handshake with the server's other port, and returns what ends the connection.
+func (f *fleet) shake(ctx context.Context) (end func(), err error) {
 	at := netip.MustParseAddrPort(f.addr)
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(at.Addr(), at.Port()+1).String())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer c.Close()
 	t := tls.Client(c, &tls.Config{RootCAs: f.dialer.TLSConfig.RootCAs, ServerName: at.Addr().String()})
 	if err := t.HandshakeContext(ctx); err != nil {
-		return err
+		c.Close()
+		return nil, err
 	}
-	return t.Close()
+	return func() { t.Close() }, nil
 }
 
-// rate is how often a second something is done, by all dialers.
-func rate(d time.Duration, do func(ctx context.Context) error) (float64, error) {
+// openOne opens one session, and returns what says goodbye.
+func (f *fleet) openOne(ctx context.Context) (end func(), err error) {
+	c, err := f.dialer.DialContext(ctx, f.addr)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		c.Serve(ended, func(b [][]byte, _ int) (int, error) { return len(b), nil })
+	}, nil
+}
+
+// rate is how often a second something is done, by all dialers; then it ends what was opened.
+func rate(d time.Duration, do func(ctx context.Context) (end func(), err error)) (float64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	var n atomic.Int64
 	var wg sync.WaitGroup
-	errs := make(chan error, dialers)
+	var mu sync.Mutex
+	var n int
+	var failed error
+	var ends []func()
 	began := time.Now()
 	for range dialers {
 		wg.Go(func() {
 			for time.Since(began) < d {
-				if err := do(ctx); err != nil {
-					errs <- err
+				end, err := do(ctx)
+				mu.Lock()
+				if err != nil {
+					failed = err
+				} else if n++; end != nil {
+					ends = append(ends, end)
+				}
+				mu.Unlock()
+				if err != nil {
 					return
 				}
-				n.Add(1)
 			}
 		})
 	}
 	wg.Wait()
-	select {
-	case err := <-errs:
-		return 0, err
-	default:
-		return float64(n.Load()) / time.Since(began).Seconds(), nil
+	took := time.Since(began)
+	for _, end := range ends {
+		wg.Go(end)
 	}
+	wg.Wait()
+	return float64(n) / took.Seconds(), failed
 }
