@@ -19,7 +19,7 @@ import (
 // its round trip; nobody else waits for it, since each flow has its queue.
 const (
 	codelTarget   = 5 * time.Millisecond // at least
-	codelMost     = 30 * time.Millisecond
+	codelMost     = 60 * time.Millisecond
 	codelInterval = 100 * time.Millisecond // at least
 )
 

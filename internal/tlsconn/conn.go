@@ -148,5 +148,6 @@ func (c *Conn) Takes() int { return c.raw.sock.takes() }
 // with ErrStalled. It is for one goroutine at a time; TryWrite may be called meanwhile.
 func (c *Conn) WaitWrite(patience time.Duration) error { return c.raw.sock.waitWrite(patience) }
 
-// RTT is TCP's round trip, smoothed, as it was when much was written last; 0: it is not known.
+// RTT is how long TCP takes to have a packet acknowledged: its round trip, smoothed, as it was when much was written last,
+// and two more while packets are lost, since what comes behind one waits for it. 0: it is not known.
 func (c *Conn) RTT() time.Duration { return c.raw.sock.rtt() }

@@ -35,6 +35,7 @@ type paceMark struct {
 	at    time.Duration
 	acked uint64
 	rtt   time.Duration
+	held  int
 }
 
 // A pacedSocket is what a pacer needs of TCP.
@@ -50,7 +51,8 @@ type path struct {
 	acked       uint64        // bytes so far, those behind a gap as well
 	rtt, minRTT time.Duration // smoothed now, and the shortest of late
 	varies      time.Duration // rtt, by so much
-	held        int           // bytes sent and not acknowledged
+	held        int           // bytes that have been sent and have neither arrived nor been lost
+	resent      uint64        // packets so far
 }
 
 // queue is what the round trip is longer by than it need be.
@@ -84,37 +86,45 @@ func (p *pacer) observe(now time.Time, n int, waited time.Duration) {
 		return
 	}
 	p.rtt = is.rtt
-	rate, limited := p.mark(at, is)
+	rate, part := p.mark(at, is)
 	if rate == 0 {
 		return
 	}
-	if limited || p.line > 0 && rate > p.line {
+	if part > 0.5 || p.line > 0 && rate > p.line {
 		p.line = rate
 	}
 	if p.bound.state == paceBound {
 		is.rtt = min(is.rtt, p.marks[1].rtt) // what comes and goes is no queue
 	}
-	if p.bound.step(p.sock, at, is, rate, limited) {
+	for _, m := range p.marks[1:4] {
+		is.held = max(is.held, m.held) // while a loss is mended it may be little
+	}
+	if p.bound.step(p.sock, at, is, rate, part > 0.1) {
 		p.line = rate
 	}
 	p.tell()
 }
 
-// mark adds a mark, and returns the rate over a round trip, 0: there has been none, and whether TCP is what bounds it: it
-// has been waited for most of the time.
-func (p *pacer) mark(at time.Duration, is path) (rate uint64, limited bool) {
-	since := p.marks[0].at
-	limited = since > 0 && 2*p.waited > at-since
+// mark adds a mark, and returns the rate over a round trip, 0: there has been none; and the part of the time since the last
+// mark for which TCP has been waited for: it bounds the rate.
+func (p *pacer) mark(at time.Duration, is path) (rate uint64, part float64) {
+	if since := p.marks[0].at; since > 0 {
+		part = float64(p.waited) / float64(at-since)
+	}
+	least := max(is.rtt, 2*paceSample)
+	if p.bound.state == paceBound {
+		least = max(least, 4*paceSample) // what is decided by it had better be exact
+	}
 	for _, m := range p.marks {
-		if took := at - m.at; m.at > 0 && took >= max(is.rtt, 2*paceSample) && is.acked >= m.acked {
+		if took := at - m.at; m.at > 0 && took >= least && is.acked >= m.acked {
 			rate = uint64(float64(is.acked-m.acked) / took.Seconds())
 			break
 		}
 	}
 	copy(p.marks[1:], p.marks[:])
-	p.marks[0] = paceMark{at, is.acked, is.rtt}
+	p.marks[0] = paceMark{at, is.acked, is.rtt, is.held}
 	p.next, p.fed, p.waited = at+max(paceSample, is.rtt/4), 0, 0
-	return rate, limited
+	return rate, part
 }
 
 // notSentLowat bounds the kernel's queue of bytes not sent yet: it is the largest part of a tunnel's delay under load,
@@ -145,7 +155,11 @@ func (p *pacer) tell() {
 		}
 	}
 	p.told.room.Store(int32(room))
-	p.told.rtt.Store(int64(p.rtt))
+	rtt := p.rtt
+	if p.bound.lossy(p.last) {
+		rtt *= 3
+	}
+	p.told.rtt.Store(int64(rtt))
 	if lowat != p.lowat {
 		p.sock.lowat(lowat)
 		p.lowat = lowat

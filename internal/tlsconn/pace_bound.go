@@ -29,12 +29,17 @@ type bound struct {
 
 	turn    time.Duration // what the last change has done is not to be seen earlier
 	change  paceChange    // the last
-	rate    uint64        // then
-	rtt     time.Duration // then
+	rate    uint64        // then; while there is no bound, of the round trip before the last
+	before  uint64        // of the one before that
+	rtt     time.Duration // at the last change
+	left    float64       // the part that the last cut has left
 	full    int           // what was held before the first of several cuts
 	long    bool          // the queue was long then: it was not only jitter
 	strikes int           // how often in turn the rate has fallen with the bound
 	growth  int           // how often in turn it has grown
+	resent  uint64        // packets so far
+	lossAt  time.Duration // when the last was seen
+	room    int           // bytes beside the bound, for what has arrived behind a gap
 	since   time.Duration // bound
 	calm    time.Duration // when the queue was short last, or was seen to go
 	lent    time.Duration // of queue
@@ -68,12 +73,13 @@ const (
 
 	// A cut leaves what makes the queue as long as is wanted, and no less than a part: what was held is known within a factor
 	// of two, and a queue may be of others.
-	paceFirst = 0.25 // by the first cut: a line may have become slower
-	paceNext  = 0.5  // by further ones
-	paceWary  = 0.7  // by each, where it has been crowded: a little shows whether it still is
-	paceFell  = 7. / 8
+	paceFirst = 0.25   // by the first cut: a line may have become slower
+	paceNext  = 0.5    // by further ones
+	paceWary  = 0.7    // by each, where it has been crowded: a little shows whether it still is
+	paceFell  = 7. / 8 // of the rate, or of the round trip, has fallen
 	paceTry   = 1. / 8 // is tried more, and kept if the rate rises by half of that
 
+	paceLossy   = 2 * time.Second  // after a loss, and another may come
 	paceStrikes = 3                // cuts that lower the rate: while a line becomes slower some do, though it is its own queue
 	paceAlone   = time.Second      // and eight round trips: what this connection had in the queue has left by then
 	paceTries   = time.Second / 2  // and eight round trips, from one try to the next
@@ -89,21 +95,31 @@ func (p path) margin(rate uint64) time.Duration {
 	return max(min(max(paceMargin, 2*p.varies), 2*paceMargin), min(few, paceMost))
 }
 
-// step follows the diagram; is and rate are of the last round trip, limited says that TCP was waited for. It reports whether
-// the line has been found to be full.
+// step follows the diagram; is and rate are of the last round trip, limited says that TCP has been waited for now and then.
+// It reports whether the line has been found to be full.
 func (b *bound) step(sock pacedSocket, at time.Duration, is path, rate uint64, limited bool) (full bool) {
 	if b.state == paceCrowded && at >= b.until {
 		b.state = paceFree
 	}
+	b.makeRoom(sock, at, is, rate)
 	switch b.state {
 	case paceFree:
 		margin := is.margin(rate)
-		// The bursts in which a transfer begins are no queue; cubic itself takes no notice of them.
-		if is.queue() <= max(margin*5/4, min(is.minRTT/4, 3*paceMargin)) || is.held <= paceMin {
+		// The bursts in which a transfer begins are no queue; cubic itself takes no notice of them. Nor is there one while the
+		// rate still rises, unless it is long.
+		if at-b.turn >= is.rtt {
+			b.turn, b.rate, b.before = at, rate, b.rate
+		}
+		rises := float64(rate) > float64(b.before)*1.25
+		least := max(margin*5/4, min(is.minRTT/4, 3*paceMargin))
+		if b.lossy(at) {
+			least = paceLong
+		}
+		if is.queue() <= least || is.held <= paceMin || rises && is.queue() < 3*paceMargin {
 			return false
 		}
 		b.since, b.calm, b.lent, b.growth, b.change = at, at, 0, 0, paceNone
-		b.begin(is, is.held)
+		b.begin(is, rate, is.held)
 		b.cut(sock, at, is, rate, max(float64(rate)*(is.minRTT+margin).Seconds(), float64(is.held)*b.least()))
 		return true
 	case paceBound:
@@ -114,10 +130,35 @@ func (b *bound) step(sock pacedSocket, at time.Duration, is path, rate uint64, l
 	return false
 }
 
+// makeRoom makes room for what has arrived and waits at the far end for a packet that was lost: it is no longer on the line,
+// but the kernel keeps it until it is acknowledged in order, and that takes a round trip more.
+func (b *bound) makeRoom(sock pacedSocket, at time.Duration, is path, rate uint64) {
+	if is.resent != b.resent {
+		b.resent, b.lossAt = is.resent, at
+	}
+	room := 0
+	if b.lossy(at) {
+		room = int(float64(rate) * is.rtt.Seconds())
+	}
+	if b.room == 0 && room == 0 || room > 0 && room > b.room/4*3 && room < b.room/4*5 {
+		return
+	}
+	b.room = room
+	if b.state == paceBound {
+		b.set(sock, float64(b.bytes))
+	}
+}
+
+// lossy reports whether a packet has been lost of late.
+func (b *bound) lossy(at time.Duration) bool { return b.lossAt > 0 && at-b.lossAt < paceLossy }
+
 // judge looks at what the last change has done, and makes the next.
 func (b *bound) judge(sock pacedSocket, at time.Duration, is path, rate uint64, limited bool) {
 	queue, margin := is.queue(), is.margin(max(rate, b.rate))
 	most := 2 * margin
+	if b.lossy(at) {
+		most = max(most, paceLong) // mending makes the round trip and the rate jump; a loss makes TCP's own window small
+	}
 	if at < b.until {
 		most = max(most, b.lent*3/2)
 	} else if at-b.since > paceCalm {
@@ -134,8 +175,11 @@ func (b *bound) judge(sock pacedSocket, at time.Duration, is path, rate uint64, 
 			return
 		}
 	case paceTried:
-		if float64(rate) < float64(b.rate)*(1+paceTry/2) && queue > margin/2 {
-			b.set(sock, float64(b.bytes)/(1+paceTry))
+		if more := try(b.growth); float64(rate) < float64(b.rate)*(1+more/2) && queue > margin/2 {
+			b.set(sock, float64(b.bytes)/(1+more))
+			b.growth = 0
+		} else {
+			b.growth++
 		}
 	}
 	wanted := float64(is.minRTT+margin) / float64(is.rtt)
@@ -148,7 +192,7 @@ func (b *bound) judge(sock pacedSocket, at time.Duration, is path, rate uint64, 
 		}
 		held := min(float64(b.bytes), 1.5*float64(is.held))
 		if change != paceCut {
-			b.begin(is, int(held))
+			b.begin(is, rate, int(held))
 		}
 		least := b.least()
 		if change == paceCut {
@@ -157,22 +201,25 @@ func (b *bound) judge(sock pacedSocket, at time.Duration, is path, rate uint64, 
 		b.cut(sock, at, is, rate, held*max(wanted, least))
 	case !limited || 2*is.held < b.bytes:
 		b.growth = 0 // it is not what bounds
-	case queue < margin/2:
-		// 1/16, 1/8, 1/4: a line that has become fast is found soon.
-		more := max(wanted, 1+float64(int(1)<<min(b.growth, 2))/16)
+	case queue < margin*3/4:
+		more := max(wanted, 1+try(b.growth))
 		b.growth++
 		b.changed(paceGrown, at+is.rtt, is, rate)
 		b.set(sock, float64(b.bytes)*more)
-	case change == paceTried || at-b.turn > max(8*is.rtt, paceTries):
+	case change == paceTried && b.growth > 0 || queue < margin*5/4 && at-b.turn > max(8*is.rtt, paceTries):
+		b.changed(paceTried, at+2*is.rtt+2*paceSample, is, rate)
+		b.set(sock, float64(b.bytes)*(1+try(b.growth)))
+	case change != paceTried:
 		b.growth = 0
-		b.changed(paceTried, at+2*is.rtt, is, rate)
-		b.set(sock, float64(b.bytes)*(1+paceTry))
 	}
 }
 
+// try is how much more is tried after some tries that were good: a line that has become fast is found soon.
+func try(good int) float64 { return float64(int(1)<<min(good, 2)) * paceTry }
+
 // failed counts cuts that have lowered the rate, and reports whether they were the last for now.
 func (b *bound) failed(sock pacedSocket, at time.Duration, is path, rate uint64, most time.Duration) bool {
-	if float64(rate) >= float64(b.rate)*paceFell {
+	if float64(rate) >= float64(b.rate)*min((1+b.left)/2, paceFell) {
 		b.strikes = 0
 		if float64(is.rtt) < float64(b.rtt)*paceFell {
 			b.calm = at // it was this connection's, and is on its way out
@@ -193,9 +240,10 @@ func (b *bound) failed(sock pacedSocket, at time.Duration, is path, rate uint64,
 	return true
 }
 
-// begin comes before the first of several cuts.
-func (b *bound) begin(is path, held int) {
-	b.full, b.strikes, b.long = held, 0, is.queue() >= paceLong
+// begin comes before the first of several cuts. What is held may be more than the line has had time for.
+func (b *bound) begin(is path, rate uint64, held int) {
+	b.full = min(held, int(float64(rate)*is.rtt.Seconds()))
+	b.strikes, b.long = 0, is.queue() >= paceLong
 }
 
 // least is how much of what is held the first cut leaves.
@@ -207,11 +255,11 @@ func (b *bound) least() float64 {
 }
 
 func (b *bound) cut(sock pacedSocket, at time.Duration, is path, rate uint64, bytes float64) {
-	turn := at + is.rtt*3/2
-	if b.release > 0 {
-		turn = at + is.rtt*2
-	}
-	b.changed(paceCut, turn, is, rate)
+	// What is on its way now comes back first, and then the smoothed round trip has to follow.
+	back := time.Duration(float64(is.held) / float64(rate+1) * float64(time.Second))
+	turn := min(max(back, is.rtt), 3*is.rtt) + max(is.rtt/4, 4*paceSample)
+	b.left = min(bytes/float64(is.held), 1)
+	b.changed(paceCut, at+turn, is, rate)
 	b.set(sock, bytes)
 }
 
@@ -236,7 +284,7 @@ func (b *bound) giveUp(sock pacedSocket, at time.Duration, is path) {
 // set sets the bound, or takes it away where it would be none.
 func (b *bound) set(sock pacedSocket, bytes float64) {
 	n := max(paceMin, int(bytes))
-	if n > paceMax || !sock.limit(n) {
+	if n > paceMax || !sock.limit(n+b.room) {
 		n = 0
 	}
 	switch {

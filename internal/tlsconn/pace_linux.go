@@ -8,11 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tcpSocket is a pacer's socket.
+// A tcpSocket is a pacer's socket. What is asked often has its closure made once, as a poller's.
 type tcpSocket struct {
 	raw    syscall.RawConn
 	frees  bool // a bound can be taken back again: since Linux 5.16
 	locked bool // SO_SNDBUF is set
+
+	info  func(fd uintptr)
+	is    path
+	known bool
+
+	poll  func(fd uintptr)
+	list  [1]unix.PollFd
+	ready bool
 }
 
 // newPacer returns nil where there is nothing to pace: what is no TCP.
@@ -26,25 +34,42 @@ func newPacer(c Stream) *pacer {
 		return nil
 	}
 	s := &tcpSocket{raw: raw}
+	s.info, s.poll = s.getInfo, s.pollOut
 	s.frees = s.unlock()
 	return &pacer{sock: s}
 }
 
 func (s *tcpSocket) path() (p path, ok bool) {
-	s.raw.Control(func(fd uintptr) {
-		i, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err != nil {
-			return
-		}
-		us := time.Microsecond
-		p = path{
-			acked: i.Bytes_acked + uint64(i.Sacked)*uint64(i.Snd_mss),
-			rtt:   time.Duration(i.Rtt) * us, minRTT: time.Duration(i.Min_rtt) * us, varies: time.Duration(i.Rttvar) * us,
-			held: int(i.Unacked) * int(i.Snd_mss),
-		}
-		ok = true
-	})
-	return p, ok
+	s.known = false
+	s.raw.Control(s.info)
+	return s.is, s.known
+}
+
+func (s *tcpSocket) getInfo(fd uintptr) {
+	i, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return
+	}
+	us := time.Microsecond
+	s.is = path{
+		acked: i.Bytes_acked + uint64(i.Sacked)*uint64(i.Snd_mss),
+		rtt:   time.Duration(i.Rtt) * us, minRTT: time.Duration(i.Min_rtt) * us, varies: time.Duration(i.Rttvar) * us,
+		held:   (int(i.Unacked) - int(i.Sacked) - int(i.Lost) + int(i.Retrans)) * int(i.Snd_mss),
+		resent: uint64(i.Total_retrans),
+	}
+	s.known = true
+}
+
+func (s *tcpSocket) writable() bool {
+	s.ready = false
+	s.raw.Control(s.poll)
+	return s.ready
+}
+
+func (s *tcpSocket) pollOut(fd uintptr) {
+	s.list[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	n, err := unix.Poll(s.list[:], 0)
+	s.ready = n > 0 || err != nil
 }
 
 // limit sets SO_SNDBUF, which the kernel doubles, for its own book-keeping, and counts whole buffers against.
@@ -70,15 +95,6 @@ func (s *tcpSocket) limit(bytes int) (ok bool) {
 
 func (s *tcpSocket) lowat(bytes int) {
 	s.raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes) })
-}
-
-func (s *tcpSocket) writable() (ok bool) {
-	s.raw.Control(func(fd uintptr) {
-		list := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		n, err := unix.Poll(list[:], 0)
-		ok = n > 0 || err != nil
-	})
-	return ok
 }
 
 // unlock lets the kernel size the buffer again.

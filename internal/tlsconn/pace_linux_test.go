@@ -153,3 +153,14 @@ func TestOnlyWhoWritesMuchIsWatched(t *testing.T) {
 		t.Errorf("a round trip of %v", p.RTT())
 	}
 }
+
+func TestPacedSocketDoesNotAllocate(t *testing.T) {
+	a, _ := tcpPair(t)
+	p := newPacer(a)
+	if n := testing.AllocsPerRun(100, func() { p.sock.writable() }); n > 0 {
+		t.Errorf("writable: %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { p.sock.path() }); n > 1 { // unix.TCPInfo, a few times in a round trip
+		t.Errorf("path: %v allocations", n)
+	}
+}

@@ -51,6 +51,7 @@ const (
 type simPacket struct {
 	sent, back time.Duration
 	lost       bool
+	number     int
 	delivered  uint64 // when it was sent
 }
 
@@ -68,6 +69,11 @@ type simTCP struct {
 	lossAt        time.Duration
 	mended        time.Duration // losses of packets sent before have been paid for
 	way           []simPacket
+	number        int          // of the next packet
+	first         int          // that has not arrived
+	beyond        map[int]bool // those that have, after it
+	again         []int        // those that have been lost
+	resent        uint64
 	unsent        int
 	acked         uint64
 	rtt, minRTT   time.Duration
@@ -79,11 +85,11 @@ type simTCP struct {
 }
 
 func newSimTCP(l *simLine) *simTCP {
-	return &simTCP{line: l, window: 10, after: math.Inf(1), fill: 1.25, minRTT: l.base, rtt: l.base, notSent: notSentLowat, lossAt: -1}
+	return &simTCP{line: l, window: 10, after: math.Inf(1), fill: 1.25, minRTT: l.base, rtt: l.base, beyond: map[int]bool{}, notSent: notSentLowat, lossAt: -1}
 }
 
 func (t *simTCP) path() (path, bool) {
-	return path{acked: t.acked, rtt: t.rtt, minRTT: t.minRTT, varies: t.varies, held: len(t.way) * simMSS}, true
+	return path{acked: t.acked, rtt: t.rtt, minRTT: t.minRTT, varies: t.varies, held: len(t.way) * simMSS, resent: t.resent}, true
 }
 
 func (t *simTCP) limit(n int) bool {
@@ -99,7 +105,7 @@ func (t *simTCP) lowat(n int) { t.notSent = n }
 
 // writable is Linux's rule: a third of the buffer is free, and less than half of what may be unsent is.
 func (t *simTCP) writable() bool {
-	memory := t.fill * float64(len(t.way)*simMSS+t.unsent)
+	memory := t.fill * float64((t.number-t.first)*simMSS+t.unsent)
 	return (t.sndbuf == 0 || memory <= 2./3*2*float64(t.sndbuf)) && t.unsent < t.notSent/2
 }
 
@@ -115,11 +121,18 @@ func (t *simTCP) step(now time.Duration) {
 			t.ack(p)
 		}
 	}
-	for (t.unsent > 0 || t.greedy) && len(t.way) < int(t.window) && (t.bbr == nil || t.bbr.next <= now) {
+	for (t.unsent > 0 || t.greedy || len(t.again) > 0) && len(t.way) < int(t.window) && (t.bbr == nil || t.bbr.next <= now) {
 		p := simPacket{sent: now, delivered: t.acked}
 		p.back, p.lost = t.line.carry(now, simMSS+66)
+		if len(t.again) > 0 {
+			p.number, t.again = t.again[0], t.again[1:]
+			t.resent++
+		} else {
+			p.number = t.number
+			t.number++
+			t.unsent = max(0, t.unsent-simMSS)
+		}
 		t.way = append(t.way, p)
-		t.unsent = max(0, t.unsent-simMSS)
 		if t.bbr != nil {
 			t.bbr.sent(now)
 		}
@@ -128,6 +141,9 @@ func (t *simTCP) step(now time.Duration) {
 
 func (t *simTCP) ack(p simPacket) {
 	rtt := p.back - p.sent
+	for t.beyond[p.number] = true; t.beyond[t.first]; t.first++ {
+		delete(t.beyond, t.first)
+	}
 	t.acked += simMSS
 	t.minRTT = min(t.minRTT, rtt)
 	diff := rtt - t.rtt
@@ -150,7 +166,7 @@ func (t *simTCP) ack(p simPacket) {
 }
 
 func (t *simTCP) lose(p simPacket) {
-	t.unsent += simMSS
+	t.again = append(t.again, p.number)
 	if t.bbr != nil || p.sent < t.mended {
 		return
 	}
