@@ -6,11 +6,18 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 )
 
 // exchange asks one server after the other, or only one, until one answers. Where there is another to ask, a server has two
-// transmissions; the last has all that RFC 5080 allows.
+// transmissions; the last has all that RFC 5080 allows. One that answers nobody need not be waited for so long:
+//
+//	0 s       asked ──▶ an answer: done                    6 s: the next is asked in any case
+//	1 s       it has answered nobody since? Status-Server
+//	2 s       nor that? It is dead: the next is asked, too ──▶ whoever answers first
+//
+// So one that is slow with a request, as by asking the user's telephone, is not passed over while it shows life.
 func (c *Client) exchange(ctx context.Context, p *Packet, only *server) (*Packet, *server, error) {
 	list := []*server{only}
 	if only == nil {
@@ -21,26 +28,108 @@ func (c *Client) exchange(ctx context.Context, p *Packet, only *server) (*Packet
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, mostTime, ErrNoAnswer)
 	defer cancel()
+	if len(list) == 1 {
+		reply, err := list[0].roundTrip(ctx, p, mostSends, firstWait)
+		if err != nil {
+			return nil, nil, noAnswer(err, list)
+		}
+		return reply, list[0], nil
+	}
+	r := &race{ctx: ctx, packet: p, list: list, results: make(chan result, len(list)), hedge: time.NewTimer(0)}
+	defer r.wait.Wait()
+	defer cancel() // before it
+	defer r.hedge.Stop()
+	return r.run()
+}
+
+// noAnswer is why nobody of those that were asked has answered.
+func noAnswer(last error, asked []*server) error {
 	var names []string
-	var last error
-	for i, s := range list {
-		sends := beforeNext
-		if i == len(list)-1 {
-			sends = mostSends
-		}
-		reply, err := s.roundTrip(ctx, p, sends, firstWait)
-		if err == nil {
-			return reply, s, nil
-		}
-		names, last = append(names, s.addr), err
-		if ctx.Err() != nil {
-			break
-		}
+	for _, s := range asked {
+		names = append(names, s.addr)
 	}
 	if errors.Is(last, ErrNoAnswer) {
-		return nil, nil, fmt.Errorf("%w: asked %s", last, strings.Join(names, ", "))
+		return fmt.Errorf("%w: asked %s", last, strings.Join(names, ", "))
 	}
-	return nil, nil, fmt.Errorf("radius: %s: %w", names[len(names)-1], last)
+	return fmt.Errorf("radius: %s: %w", names[len(names)-1], last)
+}
+
+// A race is an exchange with one of several servers.
+type race struct {
+	ctx     context.Context
+	packet  *Packet
+	list    []*server
+	asked   int // of list
+	flying  int // of asked: no result yet
+	results chan result
+	wait    sync.WaitGroup
+
+	hedge   *time.Timer // for the one that was asked last, while there is another
+	since   time.Time   // when it was
+	checked bool        // it has been asked whether it lives
+}
+
+type result struct {
+	server *server
+	reply  *Packet
+	err    error
+}
+
+const (
+	suspectAfter = time.Second     // without an answer to anybody
+	passAfter    = 2 * time.Second // the same
+)
+
+func (r *race) run() (*Packet, *server, error) {
+	r.ask()
+	for {
+		select {
+		case x := <-r.results:
+			r.flying--
+			switch {
+			case x.err == nil:
+				return x.reply, x.server, nil
+			case r.ctx.Err() == nil && r.asked < len(r.list):
+				r.ask()
+			case r.flying == 0:
+				return nil, nil, noAnswer(x.err, r.list[:r.asked])
+			}
+		case <-r.hedge.C:
+			r.suspect()
+		}
+	}
+}
+
+// ask asks the next server, beside those that are.
+func (r *race) ask() {
+	s, sends := r.list[r.asked], beforeNext
+	r.asked++
+	r.flying++
+	if r.hedge.Stop(); r.asked == len(r.list) {
+		sends = mostSends
+	} else {
+		r.since, r.checked = time.Now(), false
+		r.hedge.Reset(suspectAfter)
+	}
+	r.wait.Go(func() {
+		reply, err := s.roundTrip(r.ctx, r.packet, sends, firstWait)
+		r.results <- result{s, reply, err}
+	})
+}
+
+// suspect looks whether the server that was asked last lives.
+func (r *race) suspect() {
+	s := r.list[r.asked-1]
+	switch {
+	case !s.silent(r.since, r.checked):
+		r.since, r.checked = time.Now(), false
+		r.hedge.Reset(suspectAfter)
+	case !r.checked:
+		r.checked = true
+		r.hedge.Reset(passAfter - suspectAfter)
+	case r.asked < len(r.list):
+		r.ask()
+	}
 }
 
 // order returns those that live, by a draw in which weights count, and then those that do not.

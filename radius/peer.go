@@ -13,7 +13,7 @@ import (
 
 // A server is a target's port as the Client sees it.
 //
-//	        no answer to a request, and to no other since it was sent
+//	        no answer to a request for so long, and to no other since it was sent, nor to a Status-Server
 //	alive ─────────────────────────────────────────────────────────────▶ dead
 //	  ▲                                                                    │ every 10 s, while there are requests:
 //	  │   any answer                                                       │ a Status-Server
@@ -175,13 +175,37 @@ func (s *server) usable(now time.Time) bool {
 		s.trialAt = now.Add(trialEvery)
 		return true
 	}
-	if !now.Before(s.probeAt) && s.probing == nil {
-		s.probeAt = now.Add(probeEvery)
-		ctx, cancel := context.WithTimeout(context.Background(), probeEvery)
-		s.probing, s.stopProbe = make(chan struct{}), cancel
-		go s.probe(ctx)
+	if !now.Before(s.probeAt) {
+		s.probeNow(now)
 	}
 	return false
+}
+
+// probeNow begins a probe, if there is none. s.mu is held.
+func (s *server) probeNow(now time.Time) {
+	if s.probing != nil {
+		return
+	}
+	s.probeAt = now.Add(probeEvery)
+	ctx, cancel := context.WithTimeout(context.Background(), probeEvery)
+	s.probing, s.stopProbe = make(chan struct{}), cancel
+	go s.probe(ctx)
+}
+
+// silent reports whether the server has answered nobody since then. It is asked whether it lives; where that has been done,
+// it is dead.
+func (s *server) silent(since time.Time, asked bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.answer.After(since):
+		return false
+	case asked:
+		s.died("it answers nobody")
+	case !s.dead: // one that is has its own probes
+		s.probeNow(time.Now())
+	}
+	return true
 }
 
 // probe asks a dead server whether it lives, RFC 5997.
