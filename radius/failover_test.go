@@ -284,15 +284,15 @@ func TestCloseEndsExchangesAndOpensAgain(t *testing.T) {
 func TestHedge(t *testing.T) {
 	const slowly = 20 * time.Second
 	for name, x := range map[string]struct {
-		slow, status, others bool // the first is slow with the login; it answers Status-Server, and others
-		lose                 int  // of the datagrams to it
+		slow, status, others bool  // the first is slow with the login; it answers Status-Server, and others
+		lose                 int32 // of the datagrams to it
 		took                 time.Duration
 		second               int32 // logins that the other one is asked for
 		dead                 bool
 	}{
 		"it answers":                        {took: 0},
 		"a request is lost":                 {lose: 1, status: true, took: firstWait},
-		"a request and the probe are lost":  {lose: 2, status: true, took: passAfter, second: 1, dead: true},
+		"requests and the probe are lost":   {lose: 3, status: true, took: passAfter, second: 1, dead: true},
 		"it is dead":                        {lose: 1000, took: passAfter, second: 1, dead: true},
 		"slow, and without Status-Server":   {slow: true, took: passAfter, second: 1, dead: true},
 		"slow, and answers Status-Server":   {slow: true, status: true, took: 6 * time.Second, second: 1},
@@ -301,13 +301,12 @@ func TestHedge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMesh()
-				left := x.lose
+				var sent atomic.Int32
 				m.pass = func(from, to netip.AddrPort, b []byte) [][]byte {
 					if to.String() != serverA {
 						return [][]byte{b}
 					}
-					if left > 0 {
-						left--
+					if sent.Add(1) <= x.lose {
 						return nil
 					}
 					if Code(b[0]) == StatusServer && !x.status {
