@@ -152,13 +152,13 @@ func TestLoginAtRADIUS(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for args, want := range map[string]string{
-		"-auth ntlm":          "-auth",
-		"-auth peap":          "needs -eap-ca",
-		"-file x":             "-file do not go together",
-		"-eap-server x":       "go together",
-		"-client-cert /x":     "-client-cert",
-		"-policies /x/y":      "-policies",
-		"-radius 10.0.0.5:0x": "is no server",
+		"-auth ntlm":               "-auth",
+		"-auth peap":               "-eap-ca",
+		"-file x":                  "-file do not go together",
+		"-auth peap -eap-server x": "-eap-ca",
+		"-client-cert /x":          "-client-cert",
+		"-policies /x/y":           "-policies",
+		"-radius 10.0.0.5:0x":      "is no server",
 	} {
 		if _, err := login("secret", strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not tell %q", args, err, want)

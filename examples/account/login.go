@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,12 +27,11 @@ import (
 // A loginTest is what the flags say about test.
 type loginTest struct {
 	auth, radius, secretFile, policies string
-	cert, key, ca, name, identity      string
-	noBinding                          bool
+	eap                                cli.EAP
+	tls                                servers.TLS
 
 	targets []radius.Target
 	methods []string // that -auth names; nil: all that there can be
-	tls     *tls.Config
 }
 
 // methodNames are all methods, the plainest first.
@@ -46,12 +42,8 @@ func (c *loginTest) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.radius, "radius", "", "test: `HOST[:PORT],...` of RADIUS servers to ask in the place of -file")
 	fs.StringVar(&c.secretFile, "radius-secret-file", "", "test: `FILE` whose first line is the secret shared with them; not readable by others")
 	fs.StringVar(&c.policies, "policies", "", "test: `FILE` of policies, of which it is told which one decides and why the others do not")
-	fs.StringVar(&c.cert, "client-cert", "", "test by eap-tls: `FILE` with the client's certificate in PEM")
-	fs.StringVar(&c.key, "client-key", "", "test by eap-tls: `FILE` with its key in PEM")
-	fs.StringVar(&c.ca, "eap-ca", "", "test by eap-tls and peap: `FILE` of PEM certificates that the server's must come from")
-	fs.StringVar(&c.name, "eap-server", "", "test by eap-tls and peap: `NAME` in the server's certificate")
-	fs.StringVar(&c.identity, "eap-identity", "", "test by eap-tls and peap: `NAME` to be seen outside of the tunnel; none means the user's")
-	fs.BoolVar(&c.noBinding, "peap-no-binding", false, "test by peap: a server without crypto binding will do; FreeRADIUS has none")
+	c.tls.Register(fs, "test: ")
+	c.eap.Register(fs, "test by ")
 }
 
 // check completes c, and says what does not go together.
@@ -69,48 +61,30 @@ func (c *loginTest) check(fs *flag.FlagSet, verb, file string, p *cli.Problems) 
 		if file != "" {
 			p.Add("-radius", errors.New("and -file do not go together: accounts are in one place"))
 		}
-		var secret radius.Secret
-		secret, err = servers.Secret(c.secretFile)
-		p.Add("-radius-secret-file", err)
-		c.targets, err = servers.Targets(c.radius, secret)
-		p.Add("-radius", err)
+		c.targets = c.tls.Targets(c.radius, c.secretFile, p)
+	} else {
+		c.tls.Without(p)
 	}
 	if c.policies != "" {
 		_, err = policies.Read(c.policies)
 		p.Add("-policies", err)
 	}
-	c.tls = &tls.Config{ServerName: c.name}
-	if c.ca != "" {
-		pem, err := os.ReadFile(c.ca)
-		c.tls.RootCAs = x509.NewCertPool()
-		if err == nil && !c.tls.RootCAs.AppendCertsFromPEM(pem) {
-			err = fmt.Errorf("%s has no PEM certificate", c.ca)
+	c.methods = methodNames
+	if c.auth != "" {
+		c.methods = strings.Split(c.auth, ",")
+	}
+	for _, m := range c.methods {
+		tunnel := m == "peap" || m == "eap-tls"
+		switch {
+		case c.auth == "" && !c.eap.Knows(m): // it is not tried
+		case c.auth != "" && tunnel && c.radius == "":
+			p.Add("-auth", fmt.Errorf("%s needs -radius: a file of accounts has no certificate", m))
+		case !c.eap.Use(new(ppp.Config), m, p):
+			p.Add("-auth", fmt.Errorf("%q is not one of %s", m, strings.Join(methodNames, ", ")))
 		}
-		p.Add("-eap-ca", err)
-	}
-	if (c.ca == "") != (c.name == "") {
-		p.Add("-eap-ca", errors.New("and -eap-server go together: else anybody could be asked"))
-	}
-	if c.cert != "" || c.key != "" {
-		pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-		p.Add("-client-cert", err)
-		c.tls.Certificates = []tls.Certificate{pair}
 	}
 	if c.auth == "" {
-		return
-	}
-	for _, m := range strings.Split(c.auth, ",") {
-		switch {
-		case !slices.Contains(methodNames, m):
-			p.Add("-auth", fmt.Errorf("%q is not one of %s", m, strings.Join(methodNames, ", ")))
-		case (m == "peap" || m == "eap-tls") && c.ca == "":
-			p.Add("-auth", fmt.Errorf("%s needs -eap-ca and -eap-server", m))
-		case m == "eap-tls" && c.cert == "":
-			p.Add("-auth", errors.New("eap-tls needs -client-cert and -client-key"))
-		case (m == "peap" || m == "eap-tls") && c.radius == "":
-			p.Add("-auth", fmt.Errorf("%s needs -radius: a file of accounts has no certificate", m))
-		}
-		c.methods = append(c.methods, m)
+		c.methods = nil
 	}
 }
 
@@ -121,11 +95,10 @@ func (c *loginTest) choose(a *access.Account) []string {
 	}
 	if a == nil {
 		list := []string{"pap", "chap", "mschapv2", "eap-mschapv2"}
-		if c.ca != "" {
-			list = append(list, "peap")
-		}
-		if c.ca != "" && c.cert != "" {
-			list = append(list, "eap-tls")
+		for _, m := range []string{"peap", "eap-tls"} {
+			if c.eap.Knows(m) {
+				list = append(list, m)
+			}
 		}
 		return list
 	}
@@ -192,33 +165,8 @@ func (c *loginTest) try(ctx context.Context, who ppp.Authenticator, name, user s
 	x := new(attempt)
 	var mu sync.Mutex
 	cfg := &ppp.Config{User: user, Password: password}
-	inner := &eap.MSCHAPv2{User: user, Password: password}
-	by := func(p ppp.AuthProtocol, identity string, m eap.PeerMethod) {
-		cfg.Auth = []ppp.AuthProtocol{p}
-		if m != nil {
-			cfg.EAP = (&eap.Peer{Identity: identity, Methods: []eap.PeerMethod{m}}).Respond
-		}
-	}
-	outer := c.identity
-	if outer == "" {
-		outer = user
-	}
-	switch name {
-	case "pap":
-		by(ppp.PAP, "", nil)
-	case "chap":
-		by(ppp.CHAP, "", nil)
-	case "mschapv2":
-		by(ppp.MSCHAPv2, "", nil)
-	case "eap-mschapv2":
-		by(ppp.EAP, user, inner)
-	case "peap":
-		tunnel := c.tls.Clone()
-		tunnel.Certificates = nil
-		by(ppp.EAP, outer, &eap.PEAP{Config: tunnel, InnerPeer: inner, NoBindingOkay: c.noBinding})
-	case "eap-tls":
-		by(ppp.EAP, outer, &eap.TLS{Config: c.tls})
-	}
+	var p cli.Problems // found by check
+	c.eap.Use(cfg, name, &p)
 	srv := sstptest.NewServer(&sstp.Server{PPP: &ppp.Config{
 		Auth: cfg.Auth, AuthRetries: -1,
 		Authenticator: ppp.AuthenticatorFunc(func(ctx context.Context, req *ppp.AuthRequest) (*ppp.Grant, error) {

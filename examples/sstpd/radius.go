@@ -22,7 +22,8 @@ import (
 // A radiusConfig is what the flags about RADIUS say.
 type radiusConfig struct {
 	targets             []radius.Target // none: no RADIUS
-	secret              radius.Secret
+	secret              radius.Secret   // that -coa shares
+	tls                 servers.TLS
 	coa, spool          string
 	interim             time.Duration
 	trustName, unsigned bool
@@ -33,7 +34,8 @@ type radiusConfig struct {
 func (c *radiusConfig) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.servers, "radius", "", "`HOST[:PORT],...` of RADIUS servers in the place of -users, with accounting at the port behind PORT; without a port 1812 and 1813")
 	fs.StringVar(&c.secretFile, "radius-secret-file", "", "`FILE` whose first line is the secret shared with them; not readable by others")
-	fs.StringVar(&c.coa, "coa", "", "`ADDRESS` such as :3799 where those servers may disconnect sessions and change their limits")
+	fs.StringVar(&c.coa, "coa", "", "`ADDRESS` such as :3799 where those servers may disconnect sessions and change their limits; by RadSec they may without")
+	c.tls.Register(fs, "")
 	fs.StringVar(&c.spool, "radius-spool", "", "`DIR` that keeps accounting records while no server takes them; without, memory does")
 	fs.DurationVar(&c.interim, "radius-interim", 10*time.Minute, "`TIME` between a session's accounting updates where RADIUS does not say; 0 sends none")
 	fs.BoolVar(&c.trustName, "radius-trust-name", false, "take the User-Name of an Access-Accept for EAP as proved: only where the servers do not repeat there what the client claims")
@@ -50,16 +52,16 @@ func (c *radiusConfig) check(fs *flag.FlagSet, p *cli.Problems) {
 		})
 		return
 	}
-	var err error
-	c.secret, err = servers.Secret(c.secretFile)
-	p.Add("-radius-secret-file", err)
-	c.targets, err = servers.Targets(c.servers, c.secret)
-	p.Add("-radius", err)
+	c.targets = c.tls.Targets(c.servers, c.secretFile, p)
 	for i := range c.targets {
+		c.secret = c.targets[i].Secret
 		c.targets[i].TrustUserName, c.targets[i].Unsigned = c.trustName, c.unsigned
 	}
 	if c.coa != "" {
 		_, _, err := net.SplitHostPort(c.coa)
+		if err == nil && c.tls.Given() {
+			err = errors.New("means nothing with RadSec: the servers ask over the connections that this end has made")
+		}
 		p.Add("-coa", err)
 	}
 	if c.interim != 0 && c.interim < time.Second {
@@ -93,6 +95,7 @@ func newAAA(c *radiusConfig, sessions *ppp.Sessions, filter func(string) (func([
 		Sessions: sessions, Filter: filter, Logger: log,
 		Clients: func(from netip.Addr) (radius.Secret, bool) { return c.secret, (*a.from.Load())[from.Unmap()] },
 	}
+	a.client.Dynamic = a.dynamic // of RadSec
 	a.from.Store(&map[netip.Addr]bool{})
 	return a
 }

@@ -60,7 +60,7 @@ func (c *Client) Dialer(p *Problems, log *slog.Logger) *sstp.Dialer {
 	}
 	c.auth.Configure(d.PPP, p)
 	if c.ca != "" {
-		d.TLSConfig.RootCAs, err = readCA(c.ca)
+		d.TLSConfig.RootCAs, err = ReadCA(c.ca)
 		p.Add("-ca", err)
 	}
 	if c.fingerprint != "" {
@@ -99,7 +99,7 @@ func (c *Client) secret() (ppp.Secret, error) {
 	return ppp.Secret(line), nil
 }
 
-func readCA(file string) (*x509.CertPool, error) {
+func ReadCA(file string) (*x509.CertPool, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err

@@ -18,20 +18,32 @@ func Targets(list string, secret radius.Secret) ([]radius.Target, error) {
 	var targets []radius.Target
 	var wrong []error
 	for _, s := range strings.Split(list, ",") {
-		host, port, err := net.SplitHostPort(s)
-		if err != nil {
-			host, port = strings.Trim(s, "[]"), "1812"
+		host, n, err := split(s, "1812")
+		if err == nil && n == 65535 {
+			err = fmt.Errorf("%q: there is no port behind it for accounting", s)
 		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		if host == "" || strings.ContainsAny(host, " /") || err != nil || n == 0 || n == 65535 {
-			wrong = append(wrong, fmt.Errorf("%q is no server such as 10.0.0.5, radius.example.com:1812 or [2001:db8::5]:1812", s))
+		if err != nil {
+			wrong = append(wrong, err)
 			continue
 		}
 		targets = append(targets, radius.Target{
-			Addr: net.JoinHostPort(host, port), Acct: net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), Secret: secret,
+			Addr: net.JoinHostPort(host, strconv.Itoa(n)), Acct: net.JoinHostPort(host, strconv.Itoa(n+1)), Secret: secret,
 		})
 	}
 	return targets, errors.Join(wrong...)
+}
+
+// split reads HOST or HOST:PORT.
+func split(s, without string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		host, text = strings.Trim(s, "[]"), without
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if host == "" || strings.ContainsAny(host, " /") || err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%q is no server such as 10.0.0.5, radius.example.com:%s or [2001:db8::5]:%s", s, without, without)
+	}
+	return host, int(n), nil
 }
 
 // Secret reads the first line of a file that only its owner may read.
