@@ -13,7 +13,7 @@ import "time"
 //	 │   so much that it is none       grown: there is none, and the bound is what bounds                 │
 //	 │                                 tried: now and then, whether more makes the rate higher            │
 //	 └────────────────────────────────────────────────────────────────────────────────────────────────────┘
-//	                      after 3 seconds; each time it was in vain, twice as long
+//	                      after 12 seconds; each time it was in vain, twice as long
 //
 // By Little's law, what is held is the rate times the round trip. Who is alone on the line and holds half as much has the
 // same rate and half the round trip. If it is the rate that falls, the queue is of others, and who holds back gets nothing
@@ -83,7 +83,8 @@ const (
 	paceStrikes = 3                // cuts that lower the rate: while a line becomes slower some do, though it is its own queue
 	paceAlone   = time.Second      // and eight round trips: what this connection had in the queue has left by then
 	paceTries   = time.Second / 2  // and eight round trips, from one try to the next
-	paceRelease = 3 * time.Second  // crowded, or lent, at first
+	paceRelease = 12 * time.Second // crowded, at first: beside others an inner connection takes long to come back
+	paceLent    = 3 * time.Second  // lent
 	paceStay    = 48 * time.Second // at last: beside others a bound costs a second, and without one there is a queue
 	paceCalm    = 5 * time.Second  // bound for so long, and nobody else is here
 )
@@ -271,7 +272,7 @@ func (b *bound) changed(how paceChange, turn time.Duration, is path, rate uint64
 func (b *bound) giveUp(sock pacedSocket, at time.Duration, is path) {
 	b.strikes = 0
 	if is.queue() < paceLong {
-		b.lent, b.until, b.calm, b.turn = is.queue(), at+paceRelease, at, at+is.rtt
+		b.lent, b.until, b.calm, b.turn = is.queue(), at+paceLent, at, at+is.rtt
 		b.set(sock, float64(b.full))
 		return
 	}
