@@ -133,19 +133,25 @@ func (r *Router) Write(bufs [][]byte, offset int) (n int, err error) {
 // fromHost routes what came from back, which may be nil, and whose packets are of mtu bytes at most.
 func (r *Router) fromHost(bufs [][]byte, offset int, back PacketWriter, mtu int) int {
 	b := r.borrow(offset)
-	var dst netip.Addr // of the packet before: flows come in runs
+	var src, dst netip.Addr // of the packet before: flows come in runs
+	var stays bool
+	var routed netip.Addr // where hop leads
 	var hop PacketWriter
 	for _, buf := range bufs {
 		h, ok := b.parse(buf)
 		if !ok {
 			continue
 		}
-		if staysOnLink(h.src) || staysOnHost(h.src) || staysOnLink(h.dst) || staysOnHost(h.dst) {
+		if h.src != src || h.dst != dst {
+			src, dst = h.src, h.dst
+			stays = staysOnLink(src) || staysOnHost(src) || staysOnLink(dst) || staysOnHost(dst)
+		}
+		if stays {
 			b.stats.Dropped++
 			continue
 		}
-		if h.dst != dst {
-			dst, hop = h.dst, r.Routes.Lookup(h.dst)
+		if dst != routed {
+			routed, hop = dst, r.Routes.Lookup(dst)
 		}
 		if hop == nil {
 			b.stats.NoRoute++
