@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Errors that say by a method Permanent that there is no point in trying again are not tried again before the next refresh.
+// Errors that say by a method Permanent that there is no point in trying again are not tried again before the next refresh,
+// if they are sure to be the server's.
 
 // An UpdateError says that a server does not do what it was asked.
 type UpdateError struct {
@@ -96,6 +97,14 @@ var ErrNoZone = errors.New("no zone found")
 
 // errUnsigned says that an answer has no signature, or one that is not right, and is not to be believed.
 var errUnsigned = errors.New("answer is not signed, or wrongly")
+
+// forgeable reports whether a refusal may be anybody's: it came without a signature, or none is asked for.
+func (r *Registrar) forgeable(err error) bool {
+	if bad := (*SignatureError)(nil); errors.As(err, &bad) {
+		return bad.Unknown
+	}
+	return r.Signer == nil
+}
 
 func permanent(err error) bool {
 	var p interface{ Permanent() bool }

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,18 +171,20 @@ func (n *node) challenge(ctx context.Context, server, owner netip.Addr, name nbN
 // A backoff says how long to wait after a failure: twice as long each time, up to an hour, and some at random.
 type backoff struct {
 	first time.Duration
+	most  time.Duration // 0 means longestRetry
 	wait  time.Duration
 }
 
 const (
 	dnsRetry     = 10 * time.Second
+	refusedRetry = 5 * time.Minute
 	takenRetry   = 10 * time.Minute
 	netBIOSRetry = time.Minute
 	longestRetry = time.Hour
 )
 
 func (b *backoff) next() time.Duration {
-	b.wait = min(max(2*b.wait, b.first), longestRetry)
+	b.wait = min(max(2*b.wait, b.first), cmp.Or(b.most, longestRetry))
 	return b.wait/2 + rand.N(b.wait)
 }
 

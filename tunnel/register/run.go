@@ -46,7 +46,8 @@ type run struct {
 // net.ErrClosed, as a link's error is: then nothing is sent any more, and the server is left to clean up (Tracker).
 //
 // What is not there is done without, and what fails is tried again, after 10 s at first, after an hour at last; but what only a
-// change of key or policy would mend not before Refresh: see Permanent of the error. watch is told each time that something has come of
+// change of key or policy would mend not before Refresh: see Permanent of the error. A refusal that anybody on the way may
+// have sent, since it is not signed, is tried again after 5 minutes at first. watch is told each time that something has come of
 // it, one call at a time; nil is not told.
 func (r *Registrar) Run(ctx context.Context, c *dhcpinform.Client, watch func(Status)) error {
 	run := &run{r: r, link: c, watch: watch, fresh: make(chan struct{})}
@@ -158,7 +159,7 @@ func (run *run) tell(change func(s *Status)) {
 func (run *run) dns(ctx context.Context) error {
 	var reg, tried *registration // what is registered; what may be
 	var u *updater
-	retry := backoff{first: dnsRetry}
+	retry, refused := backoff{first: dnsRetry}, backoff{first: refusedRetry, most: run.r.refresh()}
 	for ctx.Err() == nil {
 		p, fresh := run.now()
 		var wait <-chan time.Time
@@ -180,11 +181,17 @@ func (run *run) dns(ctx context.Context) error {
 			}
 			run.tell(func(*Status) { run.records = records })
 			switch {
+			case permanent(err) && !claimed(records) && run.r.forgeable(err):
+				next := refused.next()
+				run.r.logger().Warn("dns: not registered: refused, though not by a signed answer, so anybody may have said so", "name", p.name, "again in", next, "err", err)
+				retry.reset()
+				wait = time.After(next)
 			case err == nil, permanent(err): // of which a PTR that nobody lets us set is one: the name is refreshed all the same
 				if err != nil {
 					run.r.logger().Warn("dns: not registered, and not tried again soon", "name", p.name, "err", err)
 				}
 				retry.reset()
+				refused.reset()
 				wait = time.After(run.r.refresh() - rand.N(run.r.refresh()/16+1))
 			case errors.As(err, &taken):
 				wait = time.After(max(retry.next(), takenRetry/2))

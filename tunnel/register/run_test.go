@@ -224,7 +224,7 @@ func TestFailuresAreNoStorm(t *testing.T) {
 		return asked, updates, text
 	}
 	asked, updates, text := day(t, func(r *Registrar, _ *dnsServer) { r.Signer = &Key{Name: "ddns-key", Secret: "wrong"} })
-	if updates != 1 || asked > 4 || text != "no A pc1.vpn.test." {
+	if updates < 4 || updates > 12 || asked > 4*updates || text != "no A pc1.vpn.test." {
 		t.Errorf("wrong key: %d messages, %d updates, %s", asked, updates, text)
 	}
 	asked, _, text = day(t, func(_ *Registrar, s *dnsServer) { s.onMessage = func([]byte) bool { return true } })
