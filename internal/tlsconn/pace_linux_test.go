@@ -61,7 +61,7 @@ func TestPacedSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	after, ok := p.sock.path()
-	for i := 0; ok && after.acked-before.acked < 1000 && i < 1000; i++ { // the acknowledgement may be on its way
+	for i := 0; ok && after.acked-before.acked < 1000 && i < 30000; i++ { // the acknowledgement may be on its way
 		time.Sleep(time.Millisecond)
 		after, ok = p.sock.path()
 	}
