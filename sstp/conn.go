@@ -59,6 +59,7 @@ type conn struct {
 	asked   time.Time // when an Echo Request was sent since then
 	first   [][]byte  // frames that came with the packet that began PPP
 	naks    int
+	moved   bool   // a control packet has moved the timers: they are armed anew
 	out     []byte // a control packet being made
 
 	stage   atomic.Int32  // what may pass: see the constants
@@ -147,6 +148,7 @@ func (c *conn) take(packets [][]byte, now time.Time) [][]byte {
 	for _, p := range packets {
 		c.heard, c.asked = now, time.Time{} // any packet restarts the Hello timer, section 3.1.2.3
 		if isControl(p) {
+			c.moved = true
 			c.receive(p, now)
 			continue
 		}

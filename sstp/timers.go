@@ -4,7 +4,8 @@ import "time"
 
 // Timers are read deadlines. The stream's is the earliest of what ppp wants and what the call's state wants; it is
 // armed late rather than exactly: while it is early, ReadFrames wakes for nothing once, and looks again. So packets
-// that come cost no timer.
+// that come cost no timer. Control packets are few, and an idle session has nothing else: they arm it anew, and it is not
+// woken for nothing between two Echo Requests.
 
 // due returns when the state's timer runs out: negotiation before the call is open, then Hello, then T1 or T2.
 func (c *conn) due() time.Time {
@@ -29,9 +30,10 @@ func (c *conn) arm(now time.Time) bool {
 	if !c.wanted.IsZero() && c.wanted.Before(want) {
 		want = c.wanted
 	}
-	if c.armed.After(now) && !want.Before(c.armed) {
+	if c.armed.After(now) && !want.Before(c.armed) && !c.moved {
 		return true
 	}
+	c.moved = false
 	c.armed = want
 	c.stream.SetReadDeadline(want)
 	return true

@@ -334,3 +334,31 @@ func TestReadFramesDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for a frame", n)
 	}
 }
+
+// An idle session whose far side asks in time is woken by its questions, and by nothing else.
+func TestEchoesArmAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, f := testConn(true, open)
+		c.hello = 61 * time.Second
+		c.heard = time.Now()
+		r := startReader(c)
+		synctest.Wait()
+		for range 10 {
+			time.Sleep(time.Minute)
+			before := c.due()
+			f.push(appendPlain(nil, msgEchoRequest))
+			synctest.Wait()
+			c.deadlines.Lock()
+			armed := c.armed
+			c.deadlines.Unlock()
+			if want := before.Add(time.Minute); !armed.Equal(want) {
+				t.Fatalf("armed for %v instead of %v", armed, want)
+			}
+		}
+		if sent := f.take(); len(sent) != 10 {
+			t.Errorf("%d answers", len(sent))
+		}
+		c.Close()
+		<-r.done
+	})
+}
