@@ -37,6 +37,9 @@ func scale(r *run) error {
 		fresh, per := float64(st.Resident-base.Resident)/kib/float64(n), float64(st.Goroutines-base.Goroutines)/float64(n)
 		line := fmt.Sprintf("%8d %10.0f %10.1f %10.2f |", n, float64(n)/took.Seconds(), fresh, per)
 		r.note(fresh, "KiB fresh, %d sessions", n)
+		if n >= 10 { // the rest is the runtime's own
+			r.point("Resident memory of a fresh session", curve{X: "sessions", Y: "KiB", Log: true}, "", float64(n), fresh)
+		}
 		r.note(per, "goroutines, %d sessions", n)
 		if n == counts[len(counts)-1] {
 			if err := r.keepalives(s, n); err != nil {
@@ -58,6 +61,14 @@ func scale(r *run) error {
 					line += fmt.Sprintf(" (%d)", size)
 				}
 				r.note(mbit(bytes, length), "Mbit/s, %d sessions, %d bytes, up %v", n, size, up)
+				way, series := "Down", fmt.Sprintf("%d bytes", size)
+				if up {
+					way = "Up"
+				}
+				r.point(way, curve{X: "active sessions", Y: "Mbit/s", Log: true}, series, float64(n), mbit(bytes, length))
+				if bytes > 0 && !up {
+					r.point("Server's processor time, down", curve{X: "active sessions", Y: "s/GiB", Log: true}, series, float64(n), cpu.Seconds()/(bytes/(1<<30)))
+				}
 				if bytes > 1<<24 {
 					line += fmt.Sprintf(" %.1f", cpu.Seconds()/(bytes/(1<<30)))
 				}
@@ -93,5 +104,8 @@ func (r *run) keepalives(s *server, n int) error {
 	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
 	r.say("%d idle sessions, keepalives each minute: %.2f %% of a processor", n, part)
 	r.note(part, "%% of a processor for keepalives of %d", n)
+	if !r.Short && part >= 3 {
+		return fmt.Errorf("keepalives of %d idle sessions take %.2f %% of a processor", n, part)
+	}
 	return nil
 }

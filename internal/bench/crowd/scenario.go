@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Short bool          // some hundred sessions instead of ten thousand, and fails where something is far off
 	Out   io.Writer     // of what is measured
-	Dir   string        // to write NAME.json to; empty: none
+	Dir   string        // to write NAME.json and, of curves, NAME.svg to; empty: none
 	Soak  time.Duration // of the soak
 }
 
@@ -37,9 +37,10 @@ func Run(name string, o Options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := &run{Options: o, dir: dir, Figures: make(map[string]float64)}
+	r := &run{Options: o, dir: dir, kept: kept{Figures: make(map[string]float64)}}
 	r.say("%s: %d processors, %s, both ends and the load on them", name, runtime.NumCPU(), runtime.Version())
 	began := time.Now()
+	r.Machine, r.When = fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.Version()), began.UTC().Format("2006-01-02")
 	if err := f(r); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -47,18 +48,34 @@ func Run(name string, o Options) error {
 	if o.Dir == "" {
 		return nil
 	}
-	b, err := json.MarshalIndent(r.Figures, "", "\t")
+	return r.keep(filepath.Join(o.Dir, name))
+}
+
+// keep writes what was measured, as numbers and as pictures.
+func (r *run) keep(file string) error {
+	b, err := json.MarshalIndent(r.kept, "", "\t")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(o.Dir, name+".json"), append(b, '\n'), 0o644)
+	if err := os.WriteFile(file+".json", append(b, '\n'), 0o644); err != nil || len(r.Curves) == 0 {
+		return err
+	}
+	return drawCurves(r.Curves, file+".svg")
 }
 
 // A run is one scenario under way.
 type run struct {
 	Options
-	dir     string
-	Figures map[string]float64
+	dir string
+	kept
+}
+
+// kept is what remains of a run.
+type kept struct {
+	Machine string             `json:"machine"`
+	When    string             `json:"when"`
+	Figures map[string]float64 `json:"figures"`
+	Curves  []curve            `json:"curves,omitempty"`
 }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.Out, format+"\n", args...) }
