@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dialway/dialway/internal/packet"
+	"github.com/dialway/dialway/tunnel"
 )
 
 // A Decision is an explanation.
@@ -115,11 +116,9 @@ func (s *Set) reason(d *Decision, b *path, p []byte, say func(string, ...any)) {
 // ones are not there, and why.
 func (s *Set) best(dst netip.Addr, at time.Time, say func(string, ...any)) (best *path) {
 	paths := s.paths(dst.Unmap(), at)
+	inUse := s.Router.Routes.Lookup(dst)
 	for _, x := range paths {
-		if best != nil && (x.Prefix.Bits() < best.Prefix.Bits() || x.Prefix.Bits() == best.Prefix.Bits() && x.Metric >= best.Metric) {
-			continue
-		}
-		if x.there {
+		if x.there && (best == nil || x.beats(best, inUse)) {
 			best = &x
 		}
 	}
@@ -137,6 +136,18 @@ func (s *Set) best(dst netip.Addr, at time.Time, say func(string, ...any)) (best
 		}
 	}
 	return best
+}
+
+// beats reports whether a table would rather use x. Which of equals is the newest, only the table knows.
+func (x *path) beats(best *path, inUse tunnel.PacketWriter) bool {
+	switch {
+	case x.Prefix.Bits() != best.Prefix.Bits():
+		return x.Prefix.Bits() > best.Prefix.Bits()
+	case x.Metric != best.Metric:
+		return x.Metric < best.Metric
+	}
+	i, ok := inUse.(*Interface)
+	return ok && i == x.of
 }
 
 // paths returns the routes to an address, of interfaces and of the far sides of their calls.

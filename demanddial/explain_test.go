@@ -204,6 +204,29 @@ func TestExplain(t *testing.T) {
 	})
 }
 
+// TestExplainOfEquals: of two calls whose far sides have the same address the table uses the newest, and so says Explain.
+func TestExplainOfEquals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := iface("a", route("172.16.2.0/24", 1)), iface("b", route("172.16.3.0/24", 1))
+		s := newSite(t, a, b)
+		s.start()
+		p := ip("172.16.1.7", "10.2.0.3", 17, portsOf(1, 53))
+		for _, x := range []*Interface{a, b, a} {
+			x.Disconnect()
+			if err := x.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if hop := s.set.Router.Routes.Lookup(netip.MustParseAddr("10.2.0.3")); hop != tunnel.PacketWriter(x) {
+				t.Fatalf("the table uses %v", hop)
+			}
+			if d := s.set.Explain(p, time.Now()); d.Interface != x || d.Verdict != Passes {
+				t.Errorf("%s is in use, but Explain names %q", x.Name, nameOf(d.Interface))
+			}
+		}
+	})
+}
+
 // TestExplainOfASetThatIsNotServed: as if it had just begun to be.
 func TestExplainOfASetThatIsNotServed(t *testing.T) {
 	off := iface("off", route("172.16.3.0/24", 0))
