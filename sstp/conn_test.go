@@ -34,6 +34,7 @@ func TestEveryCellActs(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					c, f := testConn(server, s)
 					c.receive(appendPlain(nil, m), time.Now())
+					c.answer()
 					var (
 						sent  []message
 						next  = s

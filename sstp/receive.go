@@ -29,7 +29,7 @@ func (c *conn) receive(p []byte, now time.Time) {
 	case takeConnected:
 		c.takeConnected(p, now)
 	case echo:
-		c.send(appendPlain(c.out[:0], msgEchoResponse))
+		c.echoes++
 	case replyAbort, crossAbort:
 		s := parseEnd(m)
 		c.ended(&StatusError{Status: s.status, Message: m.typ.String(), Attribute: s.attrib, Remote: true})

@@ -104,7 +104,7 @@ func (r *run) keepalives(s *server, n int) error {
 	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
 	r.say("%d idle sessions, keepalives each minute: %.2f %% of a processor", n, part)
 	r.note(part, "%% of a processor for keepalives of %d", n)
-	if !r.Short && part >= 3 {
+	if !r.Short && part >= 2 {
 		return fmt.Errorf("keepalives of %d idle sessions take %.2f %% of a processor", n, part)
 	}
 	return nil
