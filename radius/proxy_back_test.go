@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -215,12 +216,14 @@ func TestProxyBackOfStrippedNames(t *testing.T) {
 func TestProxyBackToOneThatIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newBackRig(t, &Proxy{}, "alice")
-		var sent atomic.Int32
-		ids := make(map[byte]bool)
+		var mu sync.Mutex
+		sent, ids := 0, make(map[byte]bool)
 		r.m.mu.Lock()
 		r.m.pass = func(from, to netip.AddrPort, b []byte) [][]byte {
 			if to.String() == coaAddr {
-				sent.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				sent++
 				ids[b[1]] = true
 				return nil
 			}
@@ -234,9 +237,11 @@ func TestProxyBackToOneThatIsSilent(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if n := sent.Load(); n < 3 || n > 5 || len(ids) != 1 {
-			t.Errorf("%d sent, identifiers %v", n, ids)
+		mu.Lock()
+		if sent < 3 || sent > 5 || len(ids) != 1 {
+			t.Errorf("%d sent, identifiers %v", sent, ids)
 		}
+		mu.Unlock()
 		time.Sleep(mostTime)
 		r.m.mu.Lock()
 		r.m.pass = nil

@@ -130,6 +130,7 @@ func TestOnlyWhoWritesMuchIsWatched(t *testing.T) {
 	a, b := tcpPair(t)
 	go io.Copy(io.Discard, b)
 	p := NewPlain(a)
+	defer p.Close() // what has not gone out waits in a buffer
 	for written := 0; written+1000 <= paceFrom; written += 1000 {
 		if err := p.TryWrite(make([]byte, 1000)); err != nil {
 			t.Fatal(err)

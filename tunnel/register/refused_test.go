@@ -18,7 +18,9 @@ func TestForgedRefusalDelaysMinutes(t *testing.T) {
 		if st := w.status(); len(st.Records) == 0 || !errors.As(st.Records[0].Err, &bad) || !bad.Unknown {
 			t.Errorf("%+v", st)
 		}
+		s.mu.Lock()
 		s.key = testKey // whoever forged has left
+		s.mu.Unlock()
 		time.Sleep(10 * time.Minute)
 		if s.String() != pc1Records {
 			t.Errorf("not registered by now: %v", s)
