@@ -109,8 +109,8 @@ func main() {
 		fail(runRole(os.Args[2:]))
 		return
 	}
-	if len(os.Args) == 4 && os.Args[1] == crowd.RoleArg {
-		fail(crowd.Serve(os.Args[2], os.Args[3], os.Stdin, os.Stdout))
+	if len(os.Args) == 5 && os.Args[1] == crowd.RoleArg {
+		fail(crowd.Serve(os.Args[2], os.Args[3], os.Args[4], os.Stdin, os.Stdout))
 		return
 	}
 	c, err := parse(os.Args[1:], os.Stderr)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,8 +33,8 @@ type server struct {
 	mu sync.Mutex
 }
 
-// startServer starts it on a free port, or on that of one that ran before.
-func startServer(dir string, before *server) (*server, error) {
+// startServer starts it on a free port, or on that of one that ran before, with addresses to give.
+func startServer(dir string, before *server, pool netip.Prefix) (*server, error) {
 	s := &server{addr: "127.0.0.1:0", keys: filepath.Join(dir, "keys.pem")}
 	if before != nil {
 		s.addr, s.roots = before.addr, before.roots
@@ -47,7 +48,7 @@ func startServer(dir string, before *server) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(me, RoleArg, s.addr, s.keys)
+	s.cmd = exec.Command(me, RoleArg, s.addr, s.keys, pool.String())
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

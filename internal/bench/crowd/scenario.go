@@ -95,7 +95,7 @@ func pick[T any](r *run, long, short T) T {
 
 // start starts a server and clients.
 func (r *run) start() (*server, *fleet, error) {
-	s, err := startServer(r.dir, nil)
+	s, err := startServer(r.dir, nil, clients)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -53,14 +53,19 @@ type status struct {
 	Changes    uint64 // of routes
 }
 
-// Serve is the server: it listens at an address with a key pair of PEM files (made by WriteKeys), and obeys what it reads:
+// Serve is the server: it listens at an address with a key pair of PEM files (made by WriteKeys), gives addresses of a prefix,
+// and obeys what it reads:
 //
 //	status        a line of JSON
 //	collect       the same, when garbage has been collected and given back
 //	routes N M    N prefixes more, of which M a second are taken out and put in again; 0 0 ends that
 //
 // At the port behind it, it does TLS handshakes and nothing else.
-func Serve(addr, pairFile string, in io.Reader, out io.Writer) error {
+func Serve(addr, pairFile, pool string, in io.Reader, out io.Writer) error {
+	prefix, err := netip.ParsePrefix(pool)
+	if err != nil {
+		return err
+	}
 	cert, err := tls.LoadX509KeyPair(pairFile, pairFile)
 	if err != nil {
 		return err
@@ -86,7 +91,7 @@ func Serve(addr, pairFile string, in io.Reader, out io.Writer) error {
 		PPP: &ppp.Config{
 			Authenticator: ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return secret, nil }),
 			Addr:          serverAddr,
-			Pool:          &ppp.Pool{Prefixes: []netip.Prefix{clients}, Exclude: []netip.Prefix{netip.PrefixFrom(serverAddr, 32)}},
+			Pool:          &ppp.Pool{Prefixes: []netip.Prefix{prefix}, Exclude: []netip.Prefix{netip.PrefixFrom(serverAddr, 32)}},
 			MTU:           mtu, NoIPv6: true,
 		},
 		Handler: func(ctx context.Context, c *ppp.Conn) error { return r.router.ServeLink(ctx, c) },

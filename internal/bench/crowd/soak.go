@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,8 @@ import (
 // soak has sessions come and go for a time, by a goodbye or without, each moving data both ways whose every packet is
 // checked. Then all that was used must have come back: goroutines, descriptors and memory of both processes.
 func soak(r *run) error {
-	s, err := startServer(r.dir, nil)
+	// A pool remembers what it gave, up to 65,536 addresses: this one has given all that it has before the first look.
+	s, err := startServer(r.dir, nil, netip.PrefixFrom(clients.Addr(), 25))
 	if err != nil {
 		return err
 	}

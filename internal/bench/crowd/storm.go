@@ -71,7 +71,7 @@ func storm(r *run) error {
 	}
 	s.stop()
 	began := time.Now()
-	anew, err := startServer(r.dir, s)
+	anew, err := startServer(r.dir, s, clients)
 	if err != nil {
 		return err
 	}
