@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dialway/dialway/radius"
@@ -33,10 +34,13 @@ func TestDisconnectGoesBack(t *testing.T) {
 	serve(p[0], &radius.Server{Clients: secret("home's"), Handler: func(context.Context, netip.AddrPort, *radius.Packet) (*radius.Packet, error) {
 		return &radius.Packet{Code: radius.AccessAccept}, nil
 	}})
+	var mu sync.Mutex
 	var asked []string
 	serve(p[3], &radius.Dynamic{Clients: secret("nas'"), Handler: func(_ context.Context, _ netip.AddrPort, q *radius.Packet) (*radius.Packet, error) {
 		id, _ := q.Get(radius.AcctSessionID)
+		mu.Lock()
 		asked = append(asked, string(id))
+		mu.Unlock()
 		return &radius.Packet{Code: radius.DisconnectACK}, nil
 	}})
 	_, coaPort, _ := strings.Cut(p[3], ":")
@@ -80,7 +84,10 @@ home = "home"
 	}
 	proxy.hangup <- nil
 	proxy.await("reloaded")
-	if got := disconnect(radius.AcctSessionID, "5f3a").Code; got != radius.DisconnectACK || strings.Join(asked, " ") != "5f3a" {
+	got := disconnect(radius.AcctSessionID, "5f3a").Code
+	mu.Lock()
+	defer mu.Unlock()
+	if got != radius.DisconnectACK || strings.Join(asked, " ") != "5f3a" {
 		t.Errorf("%v, asked for %q", got, asked)
 	}
 }
