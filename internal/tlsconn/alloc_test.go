@@ -1,7 +1,6 @@
 package tlsconn
 
 import (
-	"net"
 	"testing"
 	"time"
 )
@@ -12,21 +11,7 @@ func TestPlainDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sync.Pool forgets at random under the race detector")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	a, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := tcpPair(t)
 	out, in := NewPlain(a), NewPlain(b)
 	if !out.Inline() {
 		t.Skip("no way here to write a socket without waiting")

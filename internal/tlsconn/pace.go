@@ -138,6 +138,7 @@ const (
 // slowRate is the rate, in bytes per second, below which a batch of 128 KiB delays what comes after it by more than 10 ms.
 const slowRate = 100e6 / 8
 
+// What a TryWrite may be given: a packet at least, a batch at most.
 const (
 	minRoom = 2 << 10
 	maxRoom = 128 << 10

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dialway/dialway/internal/rawio"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +20,6 @@ type tcpSocket struct {
 	known bool
 
 	poll  func(fd uintptr)
-	list  [1]unix.PollFd
 	ready bool
 }
 
@@ -34,7 +34,8 @@ func newPacer(c Stream) *pacer {
 		return nil
 	}
 	s := &tcpSocket{raw: raw}
-	s.info, s.poll = s.getInfo, s.pollOut
+	s.info = s.getInfo
+	s.poll = func(fd uintptr) { s.ready = rawio.Ready(fd, unix.POLLOUT) }
 	s.frees = s.unlock()
 	return &pacer{sock: s}
 }
@@ -64,12 +65,6 @@ func (s *tcpSocket) writable() bool {
 	s.ready = false
 	s.raw.Control(s.poll)
 	return s.ready
-}
-
-func (s *tcpSocket) pollOut(fd uintptr) {
-	s.list[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
-	n, err := unix.Poll(s.list[:], 0)
-	s.ready = n > 0 || err != nil
 }
 
 // limit sets SO_SNDBUF, which the kernel doubles, for its own book-keeping, and counts whole buffers against.

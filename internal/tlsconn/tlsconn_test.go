@@ -449,20 +449,28 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 }
 
-func TestTCP(t *testing.T) {
+// tcpPair is the two ends of a connection of the system.
+func tcpPair(t *testing.T) (a, b *net.TCPConn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	a, err := net.Dial("tcp", l.Addr().String())
+	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := l.Accept()
+	d, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { c.Close(); d.Close() })
+	return c.(*net.TCPConn), d.(*net.TCPConn)
+}
+
+func TestTCP(t *testing.T) {
+	a, b := tcpPair(t)
 	client, server := pair(t, a, b, 0)
 	client.Batch()
 	server.Batch()
