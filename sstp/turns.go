@@ -2,6 +2,7 @@ package sstp
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,7 +16,8 @@ import (
 //	        while all are taken or a turn          (waits, without a processor)
 //	        is long in coming, none is accepted
 //
-// Nobody has a turn who waits for the far side, or for the user's code.
+// Nobody has a turn who waits for the far side, or for the user's code. A semaphore (golang.org/x/sync) would be nearly that,
+// but does not say how long its queue is.
 type turns struct {
 	mu   sync.Mutex
 	busy int
@@ -50,13 +52,12 @@ func (t *turns) take(end time.Time, done <-chan struct{}) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, x := range t.wait {
-		if x == me {
-			t.wait = append(t.wait[:i], t.wait[i+1:]...)
-			return false
-		}
+	i := slices.Index(t.wait, me)
+	if i < 0 {
+		return true // it came meanwhile
 	}
-	return true // it came meanwhile
+	t.wait = slices.Delete(t.wait, i, i+1)
+	return false
 }
 
 // give ends a turn: it is the next one's.
