@@ -69,11 +69,12 @@ func (c *loginTest) check(fs *flag.FlagSet, verb, file string, p *cli.Problems) 
 		_, err = policies.Read(c.policies)
 		p.Add("-policies", err)
 	}
-	c.methods = methodNames
+	methods := methodNames
 	if c.auth != "" {
 		c.methods = strings.Split(c.auth, ",")
+		methods = c.methods
 	}
-	for _, m := range c.methods {
+	for _, m := range methods {
 		tunnel := m == "peap" || m == "eap-tls"
 		switch {
 		case c.auth == "" && !c.eap.Knows(m): // it is not tried
@@ -82,9 +83,6 @@ func (c *loginTest) check(fs *flag.FlagSet, verb, file string, p *cli.Problems) 
 		case !c.eap.Use(new(ppp.Config), m, p):
 			p.Add("-auth", fmt.Errorf("%q is not one of %s", m, strings.Join(methodNames, ", ")))
 		}
-	}
-	if c.auth == "" {
-		c.methods = nil
 	}
 }
 

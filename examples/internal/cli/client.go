@@ -99,6 +99,7 @@ func (c *Client) secret() (ppp.Secret, error) {
 	return ppp.Secret(line), nil
 }
 
+// ReadCA reads the certificates that somebody else's must come from, in PEM.
 func ReadCA(file string) (*x509.CertPool, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
