@@ -12,7 +12,6 @@ import (
 	"github.com/dialway/dialway/examples/internal/cli"
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/sstp"
-	"github.com/dialway/dialway/tunnel/netstack"
 )
 
 // TestServeBehindAProxy dials through something that puts a PROXY header in front, of either version: the session's remote
@@ -27,17 +26,11 @@ func TestServeBehindAProxy(t *testing.T) {
 	if err := s.load(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx, new(netstack.Stack), l) }()
-	defer func() { stop(); <-served }()
+	addr, stop := serving(t, s)
+	defer stop()
 	log.wait(t, "msg=ready")
 
-	silent, err := net.Dial("tcp", l.Addr().String()) // holds nobody up
+	silent, err := net.Dial("tcp", addr) // holds nobody up
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +53,7 @@ func TestServeBehindAProxy(t *testing.T) {
 			},
 		}
 		dialling, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		link, err := d.DialContext(dialling, l.Addr().String())
+		link, err := d.DialContext(dialling, addr)
 		cancel()
 		if want == "" {
 			if err == nil {

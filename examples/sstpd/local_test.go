@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"net"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/sstp"
 	"github.com/dialway/dialway/tunnel/ipv6conf"
-	"github.com/dialway/dialway/tunnel/netstack"
 )
 
 // TestServeTellsMore: what a client is told beside what PPP says, by DHCPInform and by IPv6's own ways.
@@ -32,18 +30,12 @@ func TestServeTellsMore(t *testing.T) {
 	if err := s.load(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx, new(netstack.Stack), l) }()
+	addr, stop := serving(t, s)
 	log.wait(t, "msg=ready")
 	d := &sstp.Dialer{Pins: [][32]byte{sha256.Sum256(s.cert.Load().Certificate[0])}, PPP: &ppp.Config{User: "alice", Password: "secret"}}
 	dialling, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	link, err := d.DialContext(dialling, l.Addr().String())
+	link, err := d.DialContext(dialling, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +74,6 @@ func TestServeTellsMore(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	stop()
-	<-served
 	<-ended
 	for _, line := range []string{"answers DHCPInform", "msg=inform client=10.8.0.2 user=alice", "msg=advertised user=alice", "given by DHCPv6", "msg=DHCPInform", "msg=IPv6"} {
 		if !strings.Contains(log.String(), line) {

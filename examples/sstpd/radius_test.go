@@ -19,7 +19,6 @@ import (
 	"github.com/dialway/dialway/ppp/eap"
 	"github.com/dialway/dialway/radius"
 	"github.com/dialway/dialway/sstp"
-	"github.com/dialway/dialway/tunnel/netstack"
 )
 
 func secretFile(t *testing.T, text string, mode os.FileMode) string {
@@ -191,20 +190,14 @@ func TestServeRADIUS(t *testing.T) {
 	if err := s.aaa.listen(c.radius.coa); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx, new(netstack.Stack), l) }()
+	at, stop := serving(t, s)
 	log.wait(t, "msg=ready")
 	status("On")
 	dial := func(p *ppp.Config) (*ppp.Conn, chan error, error) {
 		d := &sstp.Dialer{Pins: [][32]byte{sha256.Sum256(s.cert.Load().Certificate[0])}, PPP: p}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		link, err := d.DialContext(ctx, l.Addr().String())
+		link, err := d.DialContext(ctx, at)
 		ended := make(chan error, 1)
 		if err == nil {
 			go func() {
@@ -275,8 +268,7 @@ func TestServeRADIUS(t *testing.T) {
 			t.Errorf("%+v", end)
 		}
 	}
-	stop()
-	if err := <-served; !errors.Is(err, context.Canceled) {
+	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("serve: %v", err)
 	}
 	status("Off")

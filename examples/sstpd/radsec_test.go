@@ -17,7 +17,6 @@ import (
 	"github.com/dialway/dialway/ppp"
 	"github.com/dialway/dialway/radius"
 	"github.com/dialway/dialway/sstp"
-	"github.com/dialway/dialway/tunnel/netstack"
 )
 
 // pemFiles writes a certificate of its own making, and its key.
@@ -75,13 +74,7 @@ func TestServeRadSec(t *testing.T) {
 	if err := s.load(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx, new(netstack.Stack), l) }()
+	addr, stop := serving(t, s)
 	status := func(want string) {
 		t.Helper()
 		select {
@@ -95,7 +88,7 @@ func TestServeRadSec(t *testing.T) {
 	}
 	status("On")
 	d := &sstp.Dialer{Pins: [][32]byte{sha256.Sum256(s.cert.Load().Certificate[0])}, PPP: &ppp.Config{User: "alice", Password: "secret"}}
-	link, err := d.DialContext(t.Context(), l.Addr().String())
+	link, err := d.DialContext(t.Context(), addr)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
@@ -111,8 +104,7 @@ func TestServeRadSec(t *testing.T) {
 	}
 	<-ended
 	status("Stop")
-	stop()
-	if err := <-served; !errors.Is(err, context.Canceled) {
+	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("serve: %v", err)
 	}
 	status("Off")
