@@ -35,9 +35,6 @@ func (t *trial) name() string {
 	return s
 }
 
-// shortLine has a delay that is all queue.
-const shortLine = "20,1ms,300ms"
-
 // parseTrial reads RATE[/RATE...],RTT,QUEUE[,LOSS][,outside]: Mbit/s, durations, per cent.
 func parseTrial(s string) (*trial, error) {
 	t := new(trial)

@@ -30,6 +30,9 @@ With -short they take seconds and few sessions.`
 // control is the congestion control of every connection, inside and outside of tunnels, where a row does not say another.
 const control = "cubic"
 
+// shortLine has a delay that is all queue.
+const shortLine = "20,1ms,300ms"
+
 // A config is the command line.
 type config struct {
 	short   bool
@@ -56,7 +59,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write to where the cycles of both ends go, kernel and program, by perf under one more load each")
 	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
 	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
-	fs.StringVar(&c.line, "line", "20,1ms,300ms", "for -only delay, the line: `RATE,RTT,QUEUE` are its rate in Mbit/s, or several in turn, as 20/5/20; its round trip, and how long a packet may wait; then, where there are any, the loss in per cent, and outside, for a transfer beside the tunnel")
+	fs.StringVar(&c.line, "line", shortLine, "for -only delay, the line: `RATE,RTT,QUEUE` are its rate in Mbit/s, or several in turn, as 20/5/20; its round trip, and how long a packet may wait; then, where there are any, the loss in per cent, and outside, for a transfer beside the tunnel")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (r *run) point(title string, of curve, name string, x, y float64) {
 		of.Title, of.Lines = title, nil
 		*c = of
 	}
-	l := find(&c.Lines, func(l *line) bool { return l.Points != nil && l.Name == name })
+	l := find(&c.Lines, func(l *line) bool { return l.Name == name })
 	l.Name = name
 	l.Points = append(l.Points, [2]float64{x, y})
 }
