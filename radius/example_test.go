@@ -161,6 +161,20 @@ func ExampleProxy() {
 		Authenticator: ppp.PasswordFunc(func(ctx context.Context, user string) (ppp.Secret, error) { return "", ppp.ErrNoUser }),
 		Account:       journal.Account,
 	}
+	// The way back: what the partner asks of the access server that has one of its users.
+	proxy.Back = func(nas netip.Addr) (radius.Target, bool) {
+		return radius.Target{Addr: netip.AddrPortFrom(nas, 3799).String(), Secret: "a long shared secret"}, true
+	}
+	back := &radius.Dynamic{
+		Clients: radius.Secrets{netip.MustParsePrefix("192.0.2.0/28"): "the partner's secret"}.Find,
+		Handler: proxy.Handle,
+	}
+	requests, err := net.ListenPacket("udp", ":3799")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go back.Serve(requests)
+
 	pc, err := net.ListenPacket("udp", ":1812")
 	if err != nil {
 		log.Fatal(err)
