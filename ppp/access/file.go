@@ -84,6 +84,7 @@ func (f *File) Save() error {
 	return f.write()
 }
 
+// write is not by durable.Replace, whose callers take turns: a server and the tool that keeps its accounts do not.
 func (f *File) write() error {
 	var b bytes.Buffer
 	for a := range f.All() {
