@@ -227,6 +227,10 @@ func TestFailuresAreNoStorm(t *testing.T) {
 	if updates < 4 || updates > 12 || asked > 4*updates || text != "no A pc1.vpn.test." {
 		t.Errorf("wrong key: %d messages, %d updates, %s", asked, updates, text)
 	}
+	asked, updates, text = day(t, func(_ *Registrar, s *dnsServer) { s.code = 5 }) // and it has signed that
+	if updates != 1 || asked > 4 || text != "no A pc1.vpn.test." {
+		t.Errorf("refused: %d messages, %d updates, %s", asked, updates, text)
+	}
 	asked, _, text = day(t, func(_ *Registrar, s *dnsServer) { s.onMessage = func([]byte) bool { return true } })
 	if asked < 60 || asked > 40*3 || text != "no A pc1.vpn.test." {
 		t.Errorf("silent server: %d messages, %s", asked, text)

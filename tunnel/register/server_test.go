@@ -24,6 +24,7 @@ type dnsServer struct {
 	addr  netip.AddrPort
 	zones []string // apexes
 	key   *Key     // nil: updates need no signature
+	code  RCode    // of every update, signed; 0: it is done
 
 	mu        sync.Mutex
 	records   map[string]rr // by name, type and data
@@ -215,6 +216,9 @@ func (s *dnsServer) update(msg []byte, m *dnsmessage.Message) []byte {
 			e.mac = e.sum(newHash, s.key.Secret, t.mac, b)
 			return e.append(b)
 		}
+	}
+	if s.code != 0 {
+		return sign(answer(s.code))
 	}
 	zone := m.Questions[0].Name.String()
 	if !slices.Contains(s.zones, zone) {
