@@ -23,22 +23,33 @@ type deviceLink struct {
 
 func (l *deviceLink) Write(bufs [][]byte, offset int) (int, error) { return l.dev.Write(bufs, offset) }
 
+// Serve leaves the device open, so that the router reads the client's last words before its interface goes.
 func (l *deviceLink) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (int, error)) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
 	const headroom = 32
 	bufs, sizes := make([][]byte, l.dev.BatchSize()), make([]int, l.dev.BatchSize())
 	for i := range bufs {
 		bufs[i] = make([]byte, headroom+65536)
 	}
-	for {
-		n, err := l.dev.Read(bufs, sizes, headroom)
-		for i := range n {
-			to([][]byte{bufs[i][:headroom+sizes[i]]}, headroom)
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			n, err := l.dev.Read(bufs, sizes, headroom)
+			for i := range n {
+				if ctx.Err() == nil {
+					to([][]byte{bufs[i][:headroom+sizes[i]]}, headroom)
+				}
+			}
+			if err != nil {
+				ended <- err
+				return
+			}
 		}
-		if err != nil {
-			return err
-		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
