@@ -447,31 +447,39 @@ func TestNetworkRequestsBehindEAPSuccess(t *testing.T) {
 	})
 }
 
-// What is held is bounded, and nothing but network control protocols behind a Success.
+// What is held is bounded, and nothing but the last Configure-Request of a network protocol from a far side that is through.
 func TestHeldControlIsBounded(t *testing.T) {
+	request := []byte{codeConfigureRequest, 1, 0, 4}
 	c := new(Conn)
-	if c.holdControl(protoIPCP, []byte{1}) {
+	if c.holdControl(protoIPCP, request) {
 		t.Error("held without EAP")
 	}
 	p := new(eapProver)
 	c.auth.prover = p
-	if c.holdControl(protoIPCP, []byte{1}) {
+	if c.holdControl(protoIPCP, request) {
 		t.Error("held before the Success")
 	}
 	p.success = true
-	if c.holdControl(0x80fd, []byte{1}) {
+	c.auth.verifier = new(papVerifier)
+	if c.holdControl(protoIPCP, request) {
+		t.Error("held while the far side has to prove itself")
+	}
+	c.auth.verifier = nil
+	if c.holdControl(0x80fd, request) {
 		t.Error("CCP is held")
 	}
-	for i := range 20 {
-		if c.holdControl(protoIPV6CP, make([]byte, 300)) != (i < 6) {
-			t.Errorf("packet %d of 300 bytes", i)
+	if c.holdControl(protoIPCP, []byte{codeTerminateRequest, 1, 0, 4}) || c.holdControl(protoIPCP, request[:3]) {
+		t.Error("what is no Configure-Request is held")
+	}
+	for n := range maxHeld + 2 {
+		pkt := make([]byte, 4+n)
+		pkt[0] = codeConfigureRequest
+		if c.holdControl(protoIPV6CP, pkt) != (len(pkt) <= maxHeld) {
+			t.Errorf("a packet of %d bytes", len(pkt))
 		}
 	}
-	p.held = nil
-	for i := range 20 {
-		if c.holdControl(protoIPCP, []byte{1}) != (i < maxHeld) {
-			t.Errorf("packet %d", i)
-		}
+	if len(c.ipv6cp.held) != maxHeld || c.ipcp.held != nil {
+		t.Errorf("%d bytes are held", len(c.ipv6cp.held))
 	}
 }
 

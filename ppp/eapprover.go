@@ -32,9 +32,8 @@ type eapProver struct {
 	known    bool   // there was one
 	response []byte // to it; nil: not yet
 	to       chan<- eapAnswer
-	success  bool          // the method has had io.EOF
-	held     []heldControl // what came behind it
-	eapType  byte          // of the last method
+	success  bool // the method has had io.EOF
+	eapType  byte // of the last method
 	msk      []byte
 	at       time.Time
 	no       *AuthError // the server's Failure, of which the method was told
@@ -126,7 +125,7 @@ func (m *eapProver) exchange(ctx context.Context, run int, packet []byte) ([]byt
 			to <- eapAnswer{err: err}
 			return
 		}
-		m.to, m.success, m.held = to, false, nil
+		m.to, m.success = to, false
 		if packet == nil {
 			return
 		}

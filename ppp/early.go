@@ -46,32 +46,30 @@ func (c *Conn) takeEarly(now time.Time, to func(bufs [][]byte, offset int) (int,
 	}
 }
 
-// A heldControl is a packet of a network control protocol that came behind the server's EAP Success, while Config.EAP,
-// which runs beside R, has not said yet that it is content. Dropped, it would cost the server's restart timer of 3 s.
-type heldControl struct {
-	proto uint16
-	pkt   []byte
-}
+// maxHeld bounds a request that is held before the far side is let in: one with all options of a protocol is far shorter.
+const maxHeld = 1 << 10
 
-const (
-	maxHeld      = 8 // each protocol has sent one Configure-Request, seldom more
-	maxHeldBytes = 2 << 10
-)
-
-// holdControl keeps a copy of such a packet until the network phase.
+// holdControl keeps a copy of a network protocol's Configure-Request until the network phase, if it comes from a far side
+// that is through with authentication, while what runs beside R has not said yet that this end is, too: a client has had
+// EAP's Success, but Config.EAP is not content yet; a server asks its Authenticator about the call alone. Dropped, it would
+// cost the far side's restart timer of 3 s. Of each protocol the last one counts, as only its identifier is still waited for.
 func (c *Conn) holdControl(proto uint16, pkt []byte) bool {
-	p, ok := c.auth.prover.(*eapProver)
-	if !ok || !p.success || proto != protoIPCP && proto != protoIPV6CP || len(p.held) >= maxHeld {
+	s := &c.auth
+	p, ok := s.prover.(*eapProver)
+	if proved := s.proved || ok && p.success; !proved || !s.granted && s.verifier != nil {
 		return false
 	}
-	n := len(pkt)
-	for _, h := range p.held {
-		n += len(h.pkt)
-	}
-	if n > maxHeldBytes {
+	if len(pkt) < packetHeaderLen || len(pkt) > maxHeld || pkt[0] != codeConfigureRequest {
 		return false
 	}
-	p.held = append(p.held, heldControl{proto, bytes.Clone(pkt)})
+	switch proto {
+	case protoIPCP:
+		c.ipcp.held = bytes.Clone(pkt)
+	case protoIPV6CP:
+		c.ipv6cp.held = bytes.Clone(pkt)
+	default:
+		return false
+	}
 	return true
 }
 
@@ -91,20 +89,10 @@ func (c *Conn) impliedSuccess(now time.Time, proto uint16, pkt []byte) {
 
 // takeHeld receives what was kept: authentication is through, and the network protocols are open.
 func (c *Conn) takeHeld(now time.Time) {
-	p, ok := c.auth.prover.(*eapProver)
-	if !ok {
-		return
-	}
-	held := p.held
-	p.held = nil
-	for _, h := range held {
-		if c.phase < phaseNetwork || c.phase > phaseOpen {
-			return
+	for _, a := range [...]*automaton{&c.ipcp.automaton, &c.ipv6cp.automaton} {
+		if pkt := a.held; pkt != nil && c.phase >= phaseNetwork && c.phase <= phaseOpen {
+			a.held = nil
+			c.network(now, a, pkt)
 		}
-		a := &c.ipcp.automaton
-		if h.proto == protoIPV6CP {
-			a = &c.ipv6cp.automaton
-		}
-		c.network(now, a, h.pkt)
 	}
 }

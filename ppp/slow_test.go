@@ -82,6 +82,39 @@ func TestOneDecisionForSevenRequests(t *testing.T) {
 	})
 }
 
+// A client that is let in by the call alone is through when its server still asks: what it wants of the network protocols
+// is not lost, and its last word counts.
+func TestRequestsAheadOfTheDecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{delay: 7 * time.Second}
+		f, c := farOf(t, true, &Config{Authenticator: s, Auth: []AuthProtocol{}, Addr: serverAddr})
+		done := open(t, c)
+		f.openLCP()
+		f.send(protoIPCP, codeConfigureRequest, quad(3, "10.8.0.77")...)
+		f.send(protoIPV6CP, codeConfigureRequest, 1, 10, 0, 0, 0, 0, 0, 0, 0, 7)
+		time.Sleep(3 * time.Second)
+		four := f.send(protoIPCP, codeConfigureRequest, quad(3, "10.8.0.77")...)
+		six := f.send(protoIPV6CP, codeConfigureRequest, 1, 10, 0, 0, 0, 0, 0, 0, 0, 8)
+		f.silent(3 * time.Second)
+		f.ack(protoIPCP)
+		f.ack(protoIPV6CP)
+		if p := f.want(protoIPCP, codeConfigureAck); p.id != four {
+			t.Errorf("%v answers %d", p, four)
+		}
+		if p := f.want(protoIPV6CP, codeConfigureAck); p.id != six {
+			t.Errorf("%v answers %d", p, six)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if i := c.Info(); i.Peer != clientAddr || !i.Peer6.IsValid() {
+			t.Errorf("%+v", i)
+		}
+		c.Close()
+		f.bye()
+	})
+}
+
 // Everything that ends a session ends the decision, at once.
 func TestDecisionEndsWithTheSession(t *testing.T) {
 	for name, tt := range map[string]struct {

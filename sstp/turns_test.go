@@ -1,7 +1,6 @@
 package sstp
 
 import (
-	"context"
 	"crypto/tls"
 	"net/netip"
 	"runtime"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dialway/dialway/internal/tlsconn"
-	"github.com/dialway/dialway/ppp"
 )
 
 func TestTurns(t *testing.T) {
@@ -65,11 +63,7 @@ func TestTurns(t *testing.T) {
 // are refused after a second, and at once from then on.
 func TestFullServerAcceptsLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		// With a password: without, a client is through when its server still asks the Authenticator, and asks again in 3 seconds.
-		cfg := byCall()
-		cfg.Auth, cfg.Authenticator = nil, ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return "secret", nil })
-		cfg.Pool = &ppp.Pool{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.0/24")}}
-		ts := startServer(&Server{MaxPending: 2, MaxPendingPerIP: 100, PPP: cfg})
+		ts := startServer(&Server{MaxPending: 2, MaxPendingPerIP: 100})
 		defer ts.stop()
 		hold := func() func() {
 			c, err := ts.l.DialFrom(t.Context(), netip.MustParseAddrPort("192.0.2.9:1"))
@@ -83,9 +77,7 @@ func TestFullServerAcceptsLater(t *testing.T) {
 		dialled := make(chan error, 5)
 		for range 5 {
 			go func() {
-				d := ts.dialer()
-				d.PPP.User, d.PPP.Password = "alice", "secret"
-				c, err := d.DialContext(t.Context(), "vpn")
+				c, err := ts.dialer().DialContext(t.Context(), "vpn")
 				if err == nil {
 					ended := serveLink(c)
 					c.Close()
