@@ -218,6 +218,27 @@ func TestBIND(t *testing.T) {
 		t.Errorf("left behind: %s", id)
 	}
 
+	t.Run("an address that a client has made itself", func(t *testing.T) {
+		p := r.dial("eve") // it is killed before it is registered by its user's name, to which its IPv4 address would lead
+		r.sstpd.Await(soon, "msg=advertised user=eve prefixes=[", 1)
+		_, six, _ := strings.Cut(r.sstpd.Output(), "msg=advertised user=eve prefixes=[")
+		six, _, _ = strings.Cut(six, "]")
+		made := netip.MustParsePrefix(six).Addr().As16()
+		copy(made[8:], "\x12\x34made!!")
+		addr := netip.AddrFrom16(made).String()
+		b.Update("zone vpn.test", "update add pc6.vpn.test 60 AAAA "+addr)
+		name := ""
+		for i := len(made) - 1; i >= 0; i-- {
+			name += fmt.Sprintf("%x.%x.", made[i]&15, made[i]>>4)
+		}
+		b.Update("zone 8.0.0.0.0.0.d.f.ip6.arpa", "update add "+name+"ip6.arpa 60 PTR pc6.vpn.test.")
+		if got := b.Look("pc6.vpn.test", addr); got != "|"+addr+"|pc6.vpn.test." {
+			t.Errorf("DNS has %q", got)
+		}
+		p.Kill()
+		b.AwaitLook(soon, "||", "pc6.vpn.test", addr)
+	})
+
 	t.Run("a client that cannot", func(t *testing.T) {
 		p := r.dial("dave")
 		addr := addrIn(t, p)

@@ -6,11 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 func addrs(list ...string) (out []netip.Addr) {
@@ -472,6 +475,80 @@ func TestRemoveLeavesWhatIsOfOthers(t *testing.T) {
 		r.Remove(t.Context(), netip.MustParsePrefix("10.8.0.77/32"))
 		if now, _ := s.counts(); now != asked+1 {
 			t.Errorf("%d questions", now-asked)
+		}
+	})
+}
+
+// A host with IPv6 alone makes itself addresses of the /64 that it was given: nobody else knows which, but DNS does.
+func TestRemoveFindsAddressesThatHostsHaveMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := office(t)
+		six := netip.MustParsePrefix("fd00:0:0:7::/64")
+		r := host(n, "pc1")
+		r.ID = []byte("me")
+		if _, err := r.Register(t.Context(), addrs("fd00:0:0:7:1234:5678:9abc:def0", "fd00::7:0:0:0:2")...); err != nil {
+			t.Fatal(err)
+		}
+		// It has also left a PTR behind whose name has another address by now, and others have theirs.
+		s.put(reverse(netip.MustParseAddr("fd00:0:0:7::99")) + " PTR pc1.vpn.test.")
+		others := []string{"fd00:0:0:8::1", "fd00:0:0:6:ffff:ffff:ffff:ffff"}
+		for _, a := range others {
+			s.put(reverse(netip.MustParseAddr(a)) + " PTR pc1.vpn.test.")
+		}
+		s.put(reverse(netip.MustParseAddr("fd00:0:0:7::80")) + " PTR www.corp.test.")
+		removed, err := r.Remove(t.Context(), six)
+		if err != nil || len(removed) != 6 { // two AAAA, their PTRs, the PTR of ::99, and ::80's that did not lead to the name
+			t.Errorf("%+v %v", removed, err)
+		}
+		for _, a := range append(others, "fd00:0:0:7::80") {
+			if !strings.Contains(s.String(), reverse(netip.MustParseAddr(a))) {
+				t.Errorf("the PTR of %s is gone", a)
+			}
+		}
+		if text := s.String(); strings.Count(text, "PTR")+strings.Count(text, "arpa.") != 3 || strings.Contains(text, "fd00:") {
+			t.Error(text)
+		}
+		// Nothing there costs a question, and so does a zone that nobody has.
+		for _, p := range []string{"fd00:0:0:9::/64", "2001:db8::/64"} {
+			asked, _ := s.counts()
+			if removed, err := r.Remove(t.Context(), netip.MustParsePrefix(p)); err != nil || len(removed) != 0 {
+				t.Errorf("%+v %v", removed, err)
+			}
+			if now, _ := s.counts(); now != asked+1 {
+				t.Errorf("%d questions", now-asked)
+			}
+		}
+	})
+}
+
+// However much is there, what is asked is bounded.
+func TestWalkIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := office(t)
+		for i := range 100 {
+			s.put(reverse(netip.MustParseAddr(fmt.Sprintf("fd00::%x:0:0:%x", 4096+i*600, i))) + " PTR www.vpn.test.")
+		}
+		u := host(n, "pc1").updater(nil)
+		list, err := u.walk(t.Context(), netip.MustParsePrefix("fd00::/64"))
+		asked, _ := s.counts()
+		if err != nil || len(list) != maxWalked || asked > 1+maxWalked*256 {
+			t.Errorf("%v %v, %d questions", list, err, asked)
+		}
+		// A server that has something to say of every name has nothing to say.
+		s.onAnswer = func(_ bool, b []byte) [][]byte {
+			var m dnsmessage.Message
+			if err := m.Unpack(b); err != nil {
+				t.Error(err)
+			}
+			m.RCode, m.Answers = 0, []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: typePTR, Class: classIN, TTL: 60},
+				Body:   &dnsmessage.PTRResource{PTR: dnsmessage.MustNewName("any.vpn.test.")},
+			}}
+			b, _ = m.Pack()
+			return [][]byte{b}
+		}
+		if list, err := u.walk(t.Context(), netip.MustParsePrefix("fd00::/64")); err != nil || len(list) != 0 {
+			t.Errorf("%v %v", list, err)
 		}
 	})
 }

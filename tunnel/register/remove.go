@@ -24,9 +24,11 @@ func (r *Registrar) Register(ctx context.Context, addrs ...netip.Addr) ([]Record
 // Remove removes what stands in DNS of hosts that were at these addresses and have left without removing it: the server's
 // side. It finds the name by the PTR of each single address, removes that PTR, and of the name the addresses that are
 // within the prefixes, with their PTRs; what the name has of others stays, and so do names outside Domain, if that is
-// given. So a longer prefix of IPv6 is cleared if the host has a single address as well. It returns what it has removed.
+// given. If no single address leads to a name, a host may have made itself addresses of a /64: those that have a PTR are
+// looked for in DNS, eight at most. Of other prefixes only that is cleared to which a name leads that was found. It returns
+// what it has removed.
 //
-// What stands there for another reason goes as well: give clients addresses for which nothing else is registered.
+// What stands there for another reason goes as well: give clients addresses, and a /64, for which nothing else is registered.
 func (r *Registrar) Remove(ctx context.Context, prefixes ...netip.Prefix) ([]Record, error) {
 	return r.remove(ctx, nil, prefixes)
 }
@@ -34,17 +36,39 @@ func (r *Registrar) Remove(ctx context.Context, prefixes ...netip.Prefix) ([]Rec
 // remove removes also what names have of the prefixes, though no PTR leads to them.
 func (r *Registrar) remove(ctx context.Context, names []string, prefixes []netip.Prefix) ([]Record, error) {
 	u := r.updater(nil)
-	for _, p := range prefixes {
-		if !p.IsSingleIP() {
-			continue
-		}
-		found, err := u.pointed(ctx, p.Addr())
+	find := func(a netip.Addr) error {
+		found, err := u.pointed(ctx, a)
 		if err != nil {
-			return nil, fmt.Errorf("register: looking for the name of %v: %w", p.Addr(), err)
+			return fmt.Errorf("register: looking for the name of %v: %w", a, err)
 		}
 		for _, n := range found {
 			if !slices.ContainsFunc(names, func(x string) bool { return equal(x, n) }) && (r.Domain == "" || within(n, absolute(r.Domain))) {
 				names = append(names, n)
+			}
+		}
+		return nil
+	}
+	for _, p := range prefixes {
+		if p.IsSingleIP() {
+			if err := find(p.Addr()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(names) == 0 {
+		for _, p := range prefixes {
+			if !p.Addr().Is6() || p.Bits() != 64 {
+				continue
+			}
+			made, err := u.walk(ctx, p)
+			if err != nil {
+				return nil, fmt.Errorf("register: looking for names in %v: %w", p, err)
+			}
+			for _, a := range made {
+				if err := find(a); err != nil {
+					return nil, err
+				}
+				prefixes = append(slices.Clip(prefixes), netip.PrefixFrom(a, 128)) // its PTR goes, too
 			}
 		}
 	}

@@ -161,10 +161,10 @@ func (s *dnsServer) query(m *dnsmessage.Message) []byte {
 	}
 	used := equal(name, zone)
 	for _, r := range s.records {
+		used = used || within(r.name, name) // RFC 8020
 		if !equal(r.name, name) {
 			continue
 		}
-		used = true
 		if r.typ == uint16(q.Type) || r.typ == typeCNAME {
 			a.Answers = append(a.Answers, dnsmessage.Resource{
 				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: dnsmessage.Type(r.typ), Class: classIN, TTL: r.ttl},
