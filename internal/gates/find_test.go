@@ -17,6 +17,7 @@ import (
 // A gate is a predicate, and what it takes to open it.
 type gate struct {
 	pkg   string // relative to the root of the module
+	in    string // as the package clause says
 	file  string
 	name  string
 	tests []string // as the comment names them: TestX or TestX/sub_test
@@ -110,7 +111,7 @@ func parse(dir string, files []string) (gates []gate, wrong []string) {
 				return true
 			})
 			g := gate{
-				pkg: filepath.ToSlash(pkg), file: file, name: fn.Name.Name,
+				pkg: filepath.ToSlash(pkg), in: f.Name.Name, file: file, name: fn.Name.Name,
 				tests: testName.FindAllString(fn.Doc.Text(), -1),
 				lbrac: fset.Position(fn.Body.Lbrace).Offset + 1,
 			}
