@@ -40,6 +40,19 @@ func (c *Conn) heard(now time.Time) {
 	c.lastRx, c.echoes = now, 0
 }
 
+// A forsaker is a FrameConn whose Close waits for the far side, unless it is told that it is gone.
+type forsaker interface{ Forsake() }
+
+// forsake ends the link of a far side that has answered nothing for too long: it is told, since it may hear, but nobody
+// waits for what it says to that.
+func (c *Conn) forsake(now time.Time) {
+	c.end(now, &TerminatedError{Cause: LostCarrier, Remote: true, Reason: "no answer to LCP echoes"})
+	if f, ok := c.fc.(forsaker); ok {
+		f.Forsake()
+	}
+	c.phase = phaseDead
+}
+
 func (c *Conn) scheduleEcho(now time.Time) {
 	if t := c.echoTime(); t > 0 {
 		c.echoAt = c.lastRx.Add(t)
@@ -54,7 +67,7 @@ func (c *Conn) tickOpen(now time.Time) {
 		if c.echoes == 0 && now.Sub(c.lastRx) < c.echoTime() {
 			c.scheduleEcho(now)
 		} else if c.echoes >= maxEchoes {
-			c.end(now, &TerminatedError{Cause: LostCarrier, Remote: true, Reason: "no answer to LCP echoes"})
+			c.forsake(now)
 			return
 		} else {
 			c.lcp.sendEcho()

@@ -215,11 +215,11 @@ func TestLostPeer(t *testing.T) {
 				t.Errorf("echo %d after %v", i, d)
 			}
 		}
-		f.bye()
+		f.want(protoLCP, codeTerminateRequest) // it may hear, but nobody waits for its answer
+		endedBy(t, ended, LostCarrier, true)
 		if d := time.Since(began); d != 30*time.Second+maxEchoes*echoRetry {
 			t.Errorf("after %v", d)
 		}
-		endedBy(t, ended, LostCarrier, true)
 	})
 }
 
@@ -242,11 +242,11 @@ func TestSetSilence(t *testing.T) {
 					t.Errorf("%v: echo %d after %v", c.silence, i, d)
 				}
 			}
-			f.bye()
+			f.want(protoLCP, codeTerminateRequest)
+			endedBy(t, ended, LostCarrier, true)
 			if d := time.Since(began); d != c.silence {
 				t.Errorf("%v: lost after %v", c.silence, d)
 			}
-			endedBy(t, ended, LostCarrier, true)
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -251,6 +251,14 @@ func (c *conn) Bound() bool { return c.stage.Load() == dataPasses }
 // KeepsAlive says that Hello notices a far side that is gone; package ppp looks for this method.
 func (c *conn) KeepsAlive() bool { return true }
 
+// Forsake says that the far side answers nothing, by PPP's echoes: there is no goodbye then, as after SSTP's own (section
+// 3.1.6.3). Package ppp looks for this method.
+func (c *conn) Forsake() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.lost(errSilent)
+}
+
 // Binds implements ppp.FrameConn: always.
 func (c *conn) Binds() bool { return true }
 
