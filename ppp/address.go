@@ -206,6 +206,20 @@ func (c *Conn) Prefixes() []netip.Prefix {
 	return append(append(list, i.six...), load(&c.give)...)
 }
 
+// Delegable returns those of Prefixes that the pool keeps for networks behind the far side, at a server. They are its own
+// as long as the session lasts, but of use to it only while it has asked for them, by DHCPv6: package ipv6conf routes them no
+// longer.
+func (c *Conn) Delegable() (list []netip.Prefix) {
+	if i := c.info.Load(); i != nil && c.server {
+		for _, p := range i.six {
+			if kindOf(p) == 2 {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
 func everything(i *agreed) (list []netip.Prefix) {
 	if i.Peer.IsValid() || i.Local.IsValid() {
 		list = append(list, netip.PrefixFrom(unspecified4, 0))

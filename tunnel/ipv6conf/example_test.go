@@ -145,6 +145,95 @@ func TestOverPPP(t *testing.T) {
 	})
 }
 
+// TestPoolPrefixIsRoutedWhileDelegated: what a pool keeps for the networks behind a far side is routed there from when that
+// asks until it gives it back, or no longer says that it is there.
+func TestPoolPrefixIsRoutedWhileDelegated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &tunnel.Router{Routes: new(tunnel.Table), Local: new(tunnel.Table)}
+		six := &ipv6conf.Server{Routes: rt.Routes}
+		rt.Local.Insert(netip.MustParsePrefix("ff02::2/128"), six, 0)
+		rt.Local.Insert(netip.MustParsePrefix("ff02::1:2/128"), six, 0)
+		srv := sstptest.NewServer(&sstp.Server{
+			PPP: &ppp.Config{
+				Authenticator: ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return "secret", nil }),
+				Addr:          netip.MustParseAddr("10.8.0.1"),
+				Pool:          &ppp.Pool{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.2/31")}, Delegate: []netip.Prefix{netip.MustParsePrefix("2001:db8:a00::/55")}},
+			},
+			Handler: func(ctx context.Context, c *ppp.Conn) error { return rt.ServeLink(ctx, six.Link(c)) },
+		})
+		link, err := srv.Dialer(&ppp.Config{User: "alice", Password: "secret"}).DialContext(t.Context(), srv.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got netip.Prefix
+		routed := func() bool {
+			synctest.Wait()
+			return rt.Routes.Lookup(netip.MustParseAddr("2001:db8:a00::9")) != nil || rt.Routes.Lookup(netip.MustParseAddr("2001:db8:a00:100::9")) != nil
+		}
+		// The session is the link's, and one host after the other asks over it.
+		hear := make(chan func(bufs [][]byte, offset int) (int, error), 1)
+		to := func([][]byte, int) (int, error) { return 0, nil }
+		ended := make(chan error, 1)
+		go func() {
+			ended <- link.Serve(t.Context(), func(bufs [][]byte, offset int) (int, error) {
+				select {
+				case to = <-hear:
+				default:
+				}
+				to(bufs, offset)
+				return len(bufs), nil
+			})
+		}()
+		host := func(meanwhile func()) {
+			ctx, stop := context.WithCancel(t.Context())
+			c := &ipv6conf.Client{Link: &borrowed{link, hear}, Delegate: true, NoAddrs: true}
+			over := make(chan error, 1)
+			go func() { over <- c.Serve(ctx, func(bufs [][]byte, _ int) (int, error) { return len(bufs), nil }) }()
+			time.Sleep(20 * time.Second)
+			list := c.Config().Delegated
+			if len(list) != 1 || got.IsValid() && list[0] != got || rt.Routes.Lookup(list[0].Addr()) == nil {
+				t.Fatalf("delegated %v, after %v", list, got)
+			}
+			got = list[0]
+			meanwhile()
+			stop()
+			<-over
+		}
+		if routed() {
+			t.Error("routed before anybody has asked")
+		}
+		host(func() {
+			time.Sleep(3 * time.Hour) // and it is renewed
+			if !routed() {
+				t.Error("not routed while it is renewed")
+			}
+		})
+		if routed() {
+			t.Error("routed after it was given back")
+		}
+		host(func() { link.Close() })
+		<-ended
+		if routed() {
+			t.Error("routed when the session is over")
+		}
+		srv.Close()
+	})
+}
+
+// borrowed is a link that several are served over, one after the other: what ends it is ctx.
+type borrowed struct {
+	*ppp.Conn
+	hear chan func(bufs [][]byte, offset int) (int, error)
+}
+
+func (b *borrowed) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (int, error)) error {
+	b.hear <- to
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (b *borrowed) Close() error { return nil }
+
 // TestSharedPrefix: of a /64 that sessions share each has one address, which its far side makes of the interface identifier
 // that IPV6CP told it.
 func TestSharedPrefix(t *testing.T) {

@@ -91,8 +91,9 @@ func (s Session) checked() Session {
 //	ff02::1:2 ── DHCPv6 ──► bindings of the session ──► Routes, until released, expired, or the link ends
 //
 // What a session is given is routed to it and may be its source while it has it: a Session's Prefixes and Addr as long as
-// the link lives, what is delegated as long as it is, unless the link has it in its own Prefixes. A link that has a method
-// Give([]netip.Prefix), as a *ppp.Conn, is told.
+// the link lives, what is delegated as long as it is, unless the link has it in its own Prefixes and not, if it has a method
+// Delegable() []netip.Prefix, as a *ppp.Conn, in those. A link that has a method Give([]netip.Prefix), as a *ppp.Conn, is told.
+// A prefix that was given back, or has expired, stays the session's until that ends: who asks again gets the same.
 type Server struct {
 	// Session says what to tell the far side of a link. It is called by Link and must not block. nil means FromLink.
 	Session func(l tunnel.Link) Session

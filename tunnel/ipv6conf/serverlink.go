@@ -36,7 +36,11 @@ func (s *Server) Link(l tunnel.Link) tunnel.Link {
 	if s.Session != nil {
 		session = s.Session
 	}
-	x := &serverLink{Link: l, server: s, own: own, session: session(l).checked(), prefixes: l.Prefixes()}
+	x := &serverLink{Link: l, server: s, own: own, session: session(l).checked()}
+	if d, ok := tunnel.As[interface{ Delegable() []netip.Prefix }](l); ok && s.Routes != nil {
+		x.delegable = d.Delegable()
+	}
+	x.prefixes = x.always()
 	for _, p := range x.session.Prefixes {
 		x.give(p)
 	}
@@ -61,8 +65,10 @@ type serverLink struct {
 	server   *Server
 	own      netip.Addr // this end's link-local address
 	session  Session
-	prefixes []netip.Prefix // the link's own
+	prefixes []netip.Prefix // the link's own, as long as it lives
 	extra    []netip.Prefix // what the session has besides, as long as the link lives
+
+	delegable []netip.Prefix // what of the link's own it has only while it is delegated
 
 	mu        sync.Mutex
 	timer     *time.Timer // nil: not served, or over
@@ -77,9 +83,14 @@ type serverLink struct {
 // Unwrap returns the link that was wrapped.
 func (l *serverLink) Unwrap() tunnel.Link { return l.Link }
 
-// Prefixes are the link's, and what the session has besides.
+// always returns the link's own prefixes but those that are its own only while they are delegated.
+func (l *serverLink) always() []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(l.Link.Prefixes()), func(p netip.Prefix) bool { return slices.Contains(l.delegable, p) })
+}
+
+// Prefixes are the link's, without those that are delegated for a time only, and what the session has besides.
 func (l *serverLink) Prefixes() []netip.Prefix {
-	list := slices.Clone(l.Link.Prefixes())
+	list := l.always()
 	for _, p := range l.extra {
 		if !slices.Contains(list, p) { // a link that was told has them
 			list = append(list, p)
