@@ -120,13 +120,13 @@ func (d *dial) preface(ctx context.Context) (fc *conn, err error) {
 	return fc, nil
 }
 
-// startTLS runs the TLS handshake.
+// startTLS runs the TLS handshake, whose end goes with the request.
 func (d *dial) startTLS() error {
 	if err := tlsconn.SetCongestion(d.nc, d.Congestion); err != nil {
 		return fmt.Errorf("sstp: Dialer.Congestion: %w", err)
 	}
 	d.tls = tlsconn.Client(d.nc, clientTLS(d.TLSConfig, d.Pins, d.host))
-	if err := d.tls.HandshakeContext(context.Background()); err != nil { // preface ends it when its own ctx does
+	if err := d.tls.HandshakeLate(context.Background()); err != nil { // preface ends it when its own ctx does
 		return err
 	}
 	state := d.tls.ConnectionState()

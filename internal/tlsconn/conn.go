@@ -68,6 +68,17 @@ func (c *Conn) TLS() *tls.Conn { return c.tls }
 // HandshakeContext runs the handshake.
 func (c *Conn) HandshakeContext(ctx context.Context) error { return c.tls.HandshakeContext(ctx) }
 
+// HandshakeLate runs the handshake, but what this end sends last in it may wait, to go together with the Write that must
+// follow. It is for clients.
+func (c *Conn) HandshakeLate(ctx context.Context) error {
+	c.raw.joins = true
+	err := c.tls.HandshakeContext(ctx)
+	if c.raw.joins = false; err != nil {
+		c.raw.flush() // an alert does not wait
+	}
+	return err
+}
+
 // ConnectionState is tls.Conn's; net/http asks for it.
 func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 

@@ -20,6 +20,12 @@ type records struct {
 	notes   any    // of who made the server's end
 	before  func() // to be called before the handshake goes on
 
+	// Before Batch.
+	ahead []byte // read, and not given to tls
+	room  []byte // what ahead is in
+	joins bool   // writes wait for the next read
+	late  []byte // what waits, for a read or a write
+
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had
 	rest   int                // bytes of its body that tls has not had
@@ -30,6 +36,10 @@ type records struct {
 func newRecords(nc net.Conn) *records { return &records{nc: nc, sock: newSock(nc)} }
 
 func (c *records) batch() {
+	if c.flush() == nil && len(c.ahead) > 0 {
+		c.sock.readAhead(c.ahead)
+	}
+	c.ahead, c.room, c.late = nil, nil, nil
 	c.batched.Store(true)
 	c.sock.lowat()
 }
@@ -54,13 +64,19 @@ func (c *records) Read(b []byte) (n int, err error) {
 			c.have = copy(b, c.header[:])
 			return c.have, nil
 		}
-		n, err = c.sock.Stream.Read(b[:min(len(b), c.limit())])
+		if len(c.ahead) == 0 {
+			if err = c.more(); len(c.ahead) == 0 {
+				return 0, err
+			}
+		}
+		n = copy(b[:min(len(b), c.limit())], c.ahead)
+		c.ahead = c.ahead[n:]
 		c.pass(b[:n])
 		if !c.begun && n == recordHeader {
 			c.halve(b)
 		}
-		c.begun = c.begun || n > 0
-		return n, err
+		c.begun = true
+		return n, nil
 	}
 	// A header and its body at once, if both are here: each Read costs tls an allocation.
 	for whole := false; n < len(b) && !whole && err == nil; {
@@ -78,6 +94,49 @@ func (c *records) Read(b []byte) (n int, err error) {
 		err = errWouldBlock
 	}
 	return 0, err
+}
+
+// earlyRoom is how much is read at once before Batch: most answers to a ClientHello fit, which are six records.
+const earlyRoom = 4 << 10
+
+// more reads what is to be given to tls, when what waits has been sent.
+func (c *records) more() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.room == nil {
+		c.room = make([]byte, earlyRoom)
+	}
+	n, err := c.sock.Stream.Read(c.room)
+	c.ahead = c.room[:n]
+	return err // beside bytes, it comes again
+}
+
+// write sends what waits and b, or has b wait, too.
+func (c *records) write(b []byte) (int, error) {
+	switch {
+	case c.joins:
+		c.late = append(c.late, b...)
+	case len(c.late) == 0:
+		return c.nc.Write(b)
+	default:
+		c.late = append(c.late, b...)
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}
+
+// flush sends what waits.
+func (c *records) flush() error {
+	if len(c.late) == 0 {
+		return nil
+	}
+	b := c.late
+	c.late = nil
+	_, err := c.nc.Write(b)
+	return err
 }
 
 // halve makes two records of a ClientHello, as its sender may (RFC 8446 section 5.1). With a post-quantum key share it has a
@@ -129,7 +188,7 @@ func (c *records) pass(b []byte) (whole bool) {
 func (c *records) Write(b []byte) (int, error) {
 	if !c.batched.Load() {
 		c.goOn()
-		return c.nc.Write(b)
+		return c.write(b)
 	}
 	return c.sock.append(b)
 }

@@ -114,6 +114,12 @@ func (s *sock) fill() bool {
 	return true
 }
 
+// readAhead takes what was read in another way; it is less than a buffer's size.
+func (s *sock) readAhead(b []byte) {
+	s.borrow()
+	s.w = copy(s.in.B, b)
+}
+
 func (s *sock) borrow() {
 	if s.in == nil {
 		s.in = inBuffers.Get()
