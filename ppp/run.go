@@ -39,6 +39,10 @@ func (c *Conn) Open(ctx context.Context) error {
 	if c.phase != phaseNew {
 		return errors.New("ppp: Open of a link that is open")
 	}
+	if h, ok := c.fc.(holder); ok {
+		h.Hold()
+		defer h.Release()
+	}
 	c.opening = ctx
 	stop := context.AfterFunc(ctx, c.poke)
 	defer stop()
@@ -57,6 +61,13 @@ func (c *Conn) Open(ctx context.Context) error {
 		return nil
 	}
 	return c.run(nil)
+}
+
+// A holder is a transport that can have control frames wait for the next read, and then send them together: a Stream, and
+// what lies over one. Release ends that, and gives back what the last read has lent.
+type holder interface {
+	Hold()
+	Release()
 }
 
 // leave ends being R. Who asked for the end while R was on its way out was not heard.
@@ -371,6 +382,9 @@ func (c *Conn) finish() error {
 	}
 	c.stopWork()
 	c.fc.Close()
+	if h, ok := c.fc.(holder); ok {
+		h.Release() // nobody reads any more
+	}
 	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil && c.err == error(p.no) {
 		c.err = p.explain()
 	}

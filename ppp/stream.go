@@ -34,6 +34,8 @@ type Stream struct {
 
 	mu      sync.Mutex // the egress lock
 	control []byte     // framed; what is in it waits
+	holding bool       // Hold; R alone changes it, and reads it without mu
+	resting bool       // R reads; while holding
 	flows   *flowQueue // nil: no packet waits
 	rate    bucket
 	running bool          // W
@@ -136,6 +138,9 @@ func (c *counter) add(bytes int) {
 // net.ErrClosed. It may be called again.
 func (s *Stream) Close() error {
 	s.mu.Lock()
+	if s.mayWrite() == nil {
+		s.sendHeld()
+	}
 	s.closed = true
 	if s.err == nil && s.conn.Backlog() > 0 {
 		s.start()

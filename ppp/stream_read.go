@@ -41,6 +41,7 @@ var viewPool = sync.Pool{New: func() any { return new(views) }}
 func (s *Stream) ReadFrames() ([][]byte, error) {
 	rd := &s.rd
 	rd.reclaim()
+	s.rests(true)
 	for {
 		if s.shut.Load() {
 			rd.err = s.failure()
@@ -52,6 +53,7 @@ func (s *Stream) ReadFrames() ([][]byte, error) {
 			rd.err = err
 		}
 		if rd.lent != nil || skipped {
+			s.rests(false)
 			return rd.lent.all(), nil
 		}
 		if rd.err == nil {
@@ -59,9 +61,11 @@ func (s *Stream) ReadFrames() ([][]byte, error) {
 		}
 		if rd.err != nil {
 			rd.free()
+			s.rests(false)
 			return nil, s.readError(rd.err)
 		}
 		if err := s.wait(); err != nil {
+			s.rests(false)
 			return nil, err
 		}
 	}

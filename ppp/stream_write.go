@@ -17,6 +17,9 @@ func (s *Stream) WriteFrames(header []byte, bufs [][]byte, offset int) (n int, e
 	if err := s.mayWrite(); err != nil {
 		return 0, err
 	}
+	if s.holding {
+		s.sendHeld() // what is written first goes first
+	}
 	if !s.mustWait() && s.rate.bytes == 0 && s.conn.Inline() {
 		if n, err = s.sendFrames(header, bufs, offset); err != nil {
 			return n, err
@@ -99,8 +102,19 @@ func (s *Stream) WriteRaw(b []byte) error {
 	return s.sendControl()
 }
 
-// sendControl sends what is in control, or leaves it to W; mu is held.
+// sendControl sends what is in control, or leaves it to R's next read or to W; mu is held.
 func (s *Stream) sendControl() error {
+	if s.holding && !s.resting && len(s.control) <= maxHeldControl {
+		return nil
+	}
+	return s.sendHeld()
+}
+
+// sendHeld sends what is in control, or leaves it to W; mu is held.
+func (s *Stream) sendHeld() error {
+	if len(s.control) == 0 {
+		return nil
+	}
 	if s.mustWait() || !s.conn.Inline() {
 		if !mayWaitControl(len(s.control)) {
 			return s.failLocked(ErrPeerStalled)
@@ -120,6 +134,45 @@ func (s *Stream) sendControl() error {
 		s.start()
 	}
 	return nil
+}
+
+// maxHeldControl is how much R's next read may find to send.
+const maxHeldControl = 4 << 10
+
+// Hold has control frames that are written between two ReadFrames wait for the second, so that those that answer one another go together: one record of
+// TLS, one packet, one wake-up of the far side. It is called by R, when much is answered at once; package sstp's conn has
+// it called by a Conn that opens. Release ends it.
+func (s *Stream) Hold() {
+	s.mu.Lock()
+	s.holding = true
+	s.mu.Unlock()
+}
+
+// Release sends what Hold has had wait, and gives back the buffers of the last ReadFrames, whose frames are invalid then. It
+// is called by R, who may not read again for long.
+func (s *Stream) Release() {
+	s.mu.Lock()
+	s.holding = false
+	if s.mayWrite() == nil {
+		s.sendHeld()
+	}
+	s.mu.Unlock()
+	s.rd.reclaim()
+	s.rd.giveBack()
+}
+
+// rests says whether R reads, and sends what Hold has had wait: while it reads, what others write goes at once. R calls it,
+// who alone changes holding.
+func (s *Stream) rests(reads bool) {
+	if !s.holding {
+		return
+	}
+	s.mu.Lock()
+	s.resting = reads
+	if reads && s.mayWrite() == nil {
+		s.sendHeld() // an error ends the read, too
+	}
+	s.mu.Unlock()
 }
 
 // controlKept is what an idle session may keep for its next control frame.

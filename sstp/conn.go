@@ -34,6 +34,8 @@ type frameStream interface {
 	SetRate(r ppp.Rate)
 	Dropped() (packets, bytes uint64)
 	Trust() // a longer write deadline
+	Hold()
+	Release()
 	Close() error
 }
 
@@ -257,6 +259,21 @@ func (c *conn) Forsake() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.lost(errSilent)
+}
+
+// Hold has what is written wait for the next read, so that answers go together; package ppp looks for this method, and for
+// Release, which ends that and the frames of the last read.
+func (c *conn) Hold() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.stream.Hold()
+}
+
+// Release ends Hold.
+func (c *conn) Release() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.stream.Release()
 }
 
 // Binds implements ppp.FrameConn: always.

@@ -120,6 +120,8 @@ func (f *fakeStream) SetRate(ppp.Rate) {}
 
 func (f *fakeStream) Dropped() (packets, bytes uint64) { return 0, 0 }
 func (f *fakeStream) Trust()                           {}
+func (f *fakeStream) Hold()                            {}
+func (f *fakeStream) Release()                         {}
 
 func (f *fakeStream) Close() error {
 	f.change(func() { f.closed = true })

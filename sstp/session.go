@@ -328,8 +328,9 @@ func (c *conn) connect() error {
 	return c.establish()
 }
 
-// establish reads until the call has got past its first state.
+// establish reads until the call has got past its first state. A server's Ack waits for what package ppp sends first.
 func (c *conn) establish() error {
+	c.Hold()
 	c.timer = time.Now().Add(c.negotiation)
 	for c.err == nil && c.state == connecting {
 		frames, err := c.ReadFrames()

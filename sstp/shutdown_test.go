@@ -400,7 +400,7 @@ func TestEveryOperationFails(t *testing.T) {
 						open++
 					}
 				}
-				if failed < 8 {
+				if failed < 6 { // of writes the fewest, by a client: what answers one another goes as one
 					t.Errorf("only %d made the dial fail", failed)
 				}
 				t.Logf("%d in the dial, %d later", failed, open)
