@@ -32,7 +32,9 @@ import (
 // Handle is a Dynamic's Handler, too: the Dynamic that serves UDP, and that of a Realm's Client by RadSec. The access server
 // is known by its session's Acct-Session-Id, and by NAS-Identifier, NAS-IP-Address, NAS-IPv6-Address and Operator-Name, of
 // requests that were passed on; a Proxy that was just started knows none but those that Back finds by NAS-IP-Address and
-// NAS-IPv6-Address. A home server reaches sessions of its own realms alone.
+// NAS-IPv6-Address. A home server reaches sessions of its own realms alone. Operator-NAS-Identifier (RFC 8559 section 3.4), by
+// which a proxy further on knows its access servers again, passes both ways; a Proxy makes none, for it leaves the access
+// server's own names in requests.
 type Proxy struct {
 	// Realms are the ways by realm, without regard to ASCII case: of "user@realm", else of "REALM\user". A key "*.example.com"
 	// is for every realm below example.com, "*" for those that are not listed, "" for names without a realm; where there is no

@@ -133,6 +133,27 @@ func TestProxyPassesDisconnectAndCoABack(t *testing.T) {
 	}
 }
 
+// TestOperatorNASIdentifierPasses: what a proxy further on knows its access servers by comes to it as it was said.
+func TestOperatorNASIdentifierPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		r := newBackRig(t, &Proxy{Edit: func(p *Packet, _ string) {
+			if v, ok := p.Get(241); ok { // RFC 6929; 8 is Operator-NAS-Identifier
+				got = append(got, p.Code.String()+" "+string(v))
+				p.Remove(241) // as that proxy does
+			}
+		}}, "alice")
+		r.expect("disconnect", r.dated(DisconnectRequest, func(p *Packet) {
+			p.addText(UserName, "alice")
+			p.addText(NASIdentifier, "nas")
+			p.addText(241, "\x08opaque")
+		}), DisconnectACK, 0)
+		if want := DisconnectRequest.String() + " \x08opaque"; len(got) != 1 || got[0] != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
 func TestProxyBackNotRoutable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deaf := false
