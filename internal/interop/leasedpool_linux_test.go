@@ -355,6 +355,37 @@ func TestLeasedPool(t *testing.T) {
 		l.stop()
 		d.Await(10*time.Second, "DHCP4_RELEASE ", 30)
 	})
+
+	t.Run("ISC", func(t *testing.T) {
+		t.Parallel()
+		server, gw := leasingLAN(t)
+		dir := scratch(t)
+		const seconds = 14
+		d := StartLeasingISC(t, server, dir, seconds)
+		var pc net.PacketConn
+		var err error
+		gw.Do(func() { pc, err = dhcpinform.ListenInterface("lan") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := new(dhcpinform.LeasePool)
+		l := startLeasing(t, pool, pc)
+		l.dial(names(0, 25))
+		l.distinct(25)
+		d.Kill()
+		l.hangUp(names(0, 5)) // their leases are kept, and it is not told
+		d = StartLeasingISC(t, server, dir, seconds)
+		l.dial(names(25, 35))
+		l.distinct(30)
+		l.await("leases to be extended", func() bool { return pool.Stats().Renewed >= 30 })
+		l.distinct(30)
+		if s := pool.Stats(); s.Lost != 0 || s.Refused != 0 {
+			t.Errorf("%+v", s)
+		}
+		l.stop()
+		d.Await(10*time.Second, "DHCPRELEASE of 10.77.", 30)
+	})
+
 	// A client of sstpd is found by the hosts of the LAN while it is connected, and by nobody afterwards, also when the server
 	// was killed meanwhile.
 	t.Run("sstpd", func(t *testing.T) {

@@ -3,6 +3,7 @@ package interop
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -54,4 +55,25 @@ func StartLeasingKea(t testing.TB, ns *netns.NS, dir string, seconds int) *Progr
 	}
 	env := []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=none", fmt.Sprintf("KEA_DHCP_DATA_DIR=%s", dir)}
 	return startDHCP(t, ns, "DHCP4_STARTED", env, "kea-dhcp4", "-c", configFile(t, dir, string(config)))
+}
+
+// StartLeasingISC starts ISC dhcpd, whose leases last for so many seconds.
+func StartLeasingISC(t testing.TB, ns *netns.NS, dir string, seconds int) *Program {
+	t.Helper()
+	Need(t, "dhcpd:isc-dhcp-server")
+	leases := filepath.Join(dir, "leases")
+	f, err := os.OpenFile(leases, os.O_CREATE, 0o644) // it wants one, be it empty
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	config := configFile(t, dir, fmt.Sprintf(`authoritative;
+ping-check false;
+default-lease-time %d;
+max-lease-time %[1]d;
+subnet 10.77.0.0 netmask 255.255.0.0 {
+	range 10.77.1.0 10.77.2.255;
+}
+`, seconds))
+	return startDHCP(t, ns, "Server starting service", nil, "dhcpd", "-4", "-f", "-d", "-cf", config, "-lf", leases, "-pf", filepath.Join(dir, "pid"), "lan")
 }
