@@ -171,26 +171,38 @@ func TestEveryStreamOperationFails(t *testing.T) {
 	}
 }
 
-// TestGoodbyeIsReadBeforeAWriteError: what a far side said before it left is told, though writing to it has failed.
+// TestGoodbyeIsReadBeforeAWriteError: what a far side said before it left is told, though writing to it has failed; also when
+// it had said something before, and nothing was known to be left.
 func TestGoodbyeIsReadBeforeAWriteError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := memPair(0)
-		s := NewStream(a, lengthFraming{})
-		b.Write(lengthFraming{}.AppendFrame(nil, []byte{0xff, 3, 0xc0, 0x21}, []byte("goodbye")))
-		b.Close()
-		if _, err := s.WriteFrames(ipv4Header[:], [][]byte{udp(1, 0, 1400)}, 0); err == nil {
-			t.Error("no error")
-		}
-		frames, err := s.ReadFrames()
-		if len(frames) != 1 || string(frames[0][headerLen:]) != "goodbye" {
-			t.Errorf("%q, %v", frames, err)
-		}
-		if _, err := s.ReadFrames(); err == nil {
-			t.Error("no error")
-		}
-		s.Close()
-		wantBuffersBack(t)
-	})
+	for _, before := range []string{"", "hello"} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := memPair(0)
+			s := NewStream(a, lengthFraming{})
+			say := func(text string) {
+				b.Write(lengthFraming{}.AppendFrame(nil, []byte{0xff, 3, 0xc0, 0x21}, []byte(text)))
+			}
+			if before != "" {
+				say(before)
+				if frames, err := s.ReadFrames(); len(frames) != 1 || err != nil {
+					t.Errorf("%q, %v", frames, err)
+				}
+			}
+			say("goodbye")
+			b.Close()
+			if _, err := s.WriteFrames(ipv4Header[:], [][]byte{udp(1, 0, 1400)}, 0); err == nil {
+				t.Error("no error")
+			}
+			frames, err := s.ReadFrames()
+			if len(frames) != 1 || string(frames[0][headerLen:]) != "goodbye" {
+				t.Errorf("%q, %v", frames, err)
+			}
+			if _, err := s.ReadFrames(); err == nil {
+				t.Error("no error")
+			}
+			s.Close()
+			wantBuffersBack(t)
+		})
+	}
 }
 
 // TestCloseFlushes: the goodbye gets there though there is a backlog, if the far side reads.

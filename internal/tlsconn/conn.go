@@ -23,8 +23,9 @@ import (
 // A Conn is a TLS connection. It is a net.Conn; after Batch it is read by Wait and TryRead, by one goroutine, and written
 // by TryWrite and WaitWrite.
 type Conn struct {
-	tls *tls.Conn
-	raw *records
+	tls  *tls.Conn
+	raw  *records
+	more bool // tls may have more of a record that the last TryRead has begun
 }
 
 // Server makes the server's end of TLS over nc. config is shared, not cloned; see Prepare. notes is what NotesOf will find
@@ -58,8 +59,18 @@ func Client(nc net.Conn, config *tls.Config) *Conn { return newConn(nc, config, 
 func Prepare(c *tls.Config) { c.DynamicRecordSizingDisabled = true }
 
 func newConn(nc net.Conn, config *tls.Config, side func(net.Conn, *tls.Config) *tls.Conn) *Conn {
-	raw := newRecords(nc)
-	return &Conn{tls: side(raw, config), raw: raw}
+	p := new(parts)
+	p.raw = &p.records
+	p.records.init(nc)
+	p.tls = side(p.raw, config)
+	return &p.Conn
+}
+
+// parts are a Conn and what it consists of, side by side: when a session that has long been idle is woken, each thing that lies
+// elsewhere has to be fetched from memory, and that is most of what it costs.
+type parts struct {
+	Conn
+	records records
 }
 
 // TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. Not after Batch.
@@ -121,7 +132,11 @@ func (c *Conn) Wait() error { return c.raw.sock.waitRead() }
 
 // TryRead reads what is here, the rest of one record at most; 0, nil: nothing is, or not a whole record.
 func (c *Conn) TryRead(b []byte) (int, error) {
+	if !c.more && c.raw.sock.drained() {
+		return 0, nil
+	}
 	n, err := c.tls.Read(b)
+	c.more = n == len(b)
 	switch {
 	case err == nil:
 	case err == errWouldBlock:

@@ -34,7 +34,8 @@ func TestLargeHelloComesInTwoRecords(t *testing.T) {
 			a, b := memPipe(64 << 10)
 			a.Write(stream)
 			a.Close()
-			r := newRecords(b)
+			r := new(records)
+			r.init(b)
 			var in io.Reader = r
 			if tt.bytes {
 				in = iotest.OneByteReader(r)

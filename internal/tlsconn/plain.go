@@ -14,14 +14,16 @@ type Stream interface {
 // A Plain is a byte stream with the methods of a Conn after Batch, without TLS.
 type Plain struct {
 	Stream
-	sock *sock
+	sock sock
 }
 
 // NewPlain turns c over. A stream without read deadlines (an ssh channel) gets a goroutine that reads it.
 func NewPlain(c Stream) *Plain {
-	s := newSock(c)
-	s.lowat()
-	return &Plain{Stream: s.Stream, sock: s}
+	p := new(Plain)
+	p.sock.init(c)
+	p.sock.lowat()
+	p.Stream = p.sock.Stream
+	return p
 }
 
 // Batch does nothing: a Plain is turned over from the start.

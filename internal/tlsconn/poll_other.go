@@ -8,4 +8,4 @@ type poller struct {
 	writePoller
 }
 
-func newPoller(Stream) *poller { return nil }
+func (*poller) init(Stream) bool { return false }

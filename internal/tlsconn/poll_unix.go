@@ -31,23 +31,23 @@ type direction struct {
 	err  error
 }
 
-// newPoller returns nil for what is not known to be a plain descriptor: a type that embeds a *net.TCPConn, and reads or
+// init reports false for what is not known to be a plain descriptor: a type that embeds a *net.TCPConn, and reads or
 // writes otherwise, has a SyscallConn, too.
-func newPoller(c Stream) *poller {
+func (p *poller) init(c Stream) bool {
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn, *os.File:
 	default:
-		return nil
+		return false
 	}
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
-		return nil
+		return false
 	}
-	p := &poller{raw: raw}
+	p.raw = raw
 	_, file := c.(*os.File)
 	p.in.init(p.in.reads(file), unix.POLLIN)
 	p.out.init(p.out.writes(file), unix.POLLOUT)
-	return p
+	return true
 }
 
 func (d *direction) init(op func(fd uintptr, b []byte) (int, error), events int16) {

@@ -14,7 +14,7 @@ const recordHeader = 5
 // buffer that never shrinks again.
 type records struct {
 	nc      net.Conn
-	sock    *sock
+	sock    sock
 	batched atomic.Bool
 	closed  atomic.Bool
 	notes   any    // of who made the server's end
@@ -33,7 +33,10 @@ type records struct {
 	second int                // bytes of it that come as a record of their own; 0: none
 }
 
-func newRecords(nc net.Conn) *records { return &records{nc: nc, sock: newSock(nc)} }
+func (c *records) init(nc net.Conn) {
+	c.nc = nc
+	c.sock.init(nc)
+}
 
 func (c *records) batch() {
 	if c.flush() == nil && len(c.ahead) > 0 {

@@ -87,6 +87,7 @@ func (s *sock) failed(err error) {
 		return
 	}
 	s.werr = err
+	s.broken.Store(true)
 	if !s.writing {
 		s.drop()
 	}

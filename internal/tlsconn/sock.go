@@ -44,11 +44,13 @@ type sock struct {
 	Stream
 	read  readPoller
 	write writePoller
+	own   poller // that of the system, if there is one
 
 	// The reader's.
 	in    *bufpool.Buffer // nil: none borrowed
 	r, w  int             // in.B[r:w] was read
 	rerr  error           // for good
+	dry   bool            // the last read has left nothing: see lonely
 	small [smallRead]byte // of a stream without a readPoller
 	big   bool
 
@@ -62,26 +64,26 @@ type sock struct {
 	werr    error        // for good
 	left    atomic.Int64 // what waits, but for a TryWrite that is at work
 	stalled atomic.Bool
+	broken  atomic.Bool // werr is set
 
 	written int32                 // bytes, until there may be a pacer
 	pace    atomic.Pointer[pacer] // nil: not yet, or not to be had
 }
 
-// newSock takes a stream's own way to do without waiting, if it has one, or the system's. A stream without read
+// init takes a stream's own way to do without waiting, if it has one, or the system's. A stream without read
 // deadlines is read by a goroutine.
-func newSock(c Stream) *sock {
-	s := &sock{Stream: c}
+func (s *sock) init(c Stream) {
+	s.Stream = c
 	if c.SetReadDeadline(time.Time{}) != nil {
 		p := newPump(c)
 		s.Stream, s.read = p, p
-		return s
+		return
 	}
 	s.read, _ = c.(readPoller)
 	s.write, _ = c.(writePoller)
-	if p := newPoller(c); p != nil && s.read == nil && s.write == nil {
-		s.read, s.write = p, p
+	if s.read == nil && s.write == nil && s.own.init(c) {
+		s.read, s.write = &s.own, &s.own
 	}
-	return s
 }
 
 // tryRead takes from the buffer, or fills it first.
@@ -97,16 +99,21 @@ func (s *sock) tryRead(b []byte) (int, error) {
 	return n, nil
 }
 
+// drained reports whether tryRead would say that nothing is here. Of a far side to which nothing can be sent any more, what it
+// said last is looked for in any case.
+func (s *sock) drained() bool { return s.dry && s.r == s.w && !s.broken.Load() }
+
 // fill reads into the buffer, which is empty, what is here; false: nothing is.
 func (s *sock) fill() bool {
 	if s.stalled.Load() {
 		s.rerr = ErrStalled
 	}
-	if s.rerr != nil || s.read == nil {
+	if s.rerr != nil || s.read == nil || s.drained() {
 		return false
 	}
 	s.borrow()
 	s.w, s.rerr = s.read.TryRead(s.in.B)
+	s.dry = 0 < s.w && s.w <= lonely && s.rerr == nil
 	if s.w == 0 {
 		s.giveBack()
 		return false
@@ -119,6 +126,11 @@ func (s *sock) readAhead(b []byte) {
 	s.borrow()
 	s.w = copy(s.in.B, b)
 }
+
+// lonely is how much is read when one control packet has come, in a record. A read that brings less than was asked for has
+// left nothing, and a session that gets no more than this is idle: a read more would say what a wait has to ask anyhow. Where
+// more has come, there will be more by the time that it is decrypted, and it belongs to the same batch.
+const lonely = 64
 
 func (s *sock) borrow() {
 	if s.in == nil {
@@ -150,6 +162,7 @@ func (s *sock) waitRead() error {
 	if s.read == nil {
 		return s.readWaiting()
 	}
+	s.dry = false
 	err := s.read.WaitRead()
 	if err != nil && !isTimeout(err) {
 		s.rerr = err
