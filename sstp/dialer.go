@@ -23,7 +23,7 @@ type Dialer struct {
 	Pins [][32]byte
 
 	PPP                *ppp.Config
-	NetDial            func(ctx context.Context, network, addr string) (net.Conn, error) // nil means net.Dialer
+	NetDial            func(ctx context.Context, network, addr string) (net.Conn, error) // nil means net.Dialer, with TCP keepalives after 45 seconds
 	Proxy              func(addr string) (*url.URL, error)                               // http with Basic, socks5; nil means none
 	NegotiationTimeout time.Duration                                                     // [MS-SSTP] 3.2.2.1, authentication included; 0 means 1 minute
 	Hello              time.Duration                                                     // silence before an Echo Request; 0 means 1 minute
@@ -196,6 +196,5 @@ func (d *Dialer) dialNet(ctx context.Context, addr string) (net.Conn, error) {
 	if d.NetDial != nil {
 		return d.NetDial(ctx, "tcp", addr)
 	}
-	var nd net.Dialer
-	return nd.DialContext(ctx, "tcp", addr)
+	return dialer().DialContext(ctx, "tcp", addr)
 }

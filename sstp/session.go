@@ -300,6 +300,7 @@ func (x *session) opened(link *ppp.Conn) (context.Context, error) {
 		return nil, err
 	}
 	x.made()
+	rest(x.nc, orDefault(s.Hello, defaultServerHello))
 	x.call = link.Info().Call
 	s.logger().Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
 		"addr", link.Info().Peer)
