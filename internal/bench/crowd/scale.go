@@ -97,10 +97,11 @@ func scale(r *run) error {
 	return nil
 }
 
-// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute.
+// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute, once opening is over.
 func (r *run) keepalives(s *server, n int) error {
 	d := pick(r, time.Minute, time.Second)
 	tidy()
+	time.Sleep(pick(r, 5*time.Second, 0)) // a timer of the opening runs out for nothing once, within three seconds: no keepalive
 	before, away := s.cpu(), stolen()
 	time.Sleep(d)
 	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
