@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dialway/dialway/internal/memnet"
@@ -65,6 +66,7 @@ func TestOpenSessionsDoWithoutTCPsKeepalives(t *testing.T) {
 			}
 			raw.Close()
 			c, ended := ts.session(t, d)
+			synctest.Wait() // the client is open by what the server says before it is
 			if n := l.off.Load(); n != want {
 				t.Errorf("hello %v: turned off %d times, want %d", hello, n, want)
 			}
