@@ -123,3 +123,31 @@ func TestLonelyPacketsOverTCP(t *testing.T) {
 	server.Close()
 	wantLent(t, 0)
 }
+
+// TestLonelyInYouth: what comes at once while a session opens is read once, too; later that is what batches begin with.
+func TestLonelyInYouth(t *testing.T) {
+	forVersions(t, func(t *testing.T, v uint16) {
+		a, b := memPipe(0)
+		client, server := pair(t, a, b, v)
+		client.Batch()
+		server.Batch()
+		readAll(t, server)
+		packet := random(100)
+		for i := range 40 {
+			client.TryWrite(packet)
+			if err := server.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := b.Ops()
+			if n := len(readAll(t, server)); n != len(packet) {
+				t.Fatalf("%d bytes", n)
+			}
+			after, _ := b.Ops()
+			if once := after-before == 1; i < 10 && !once || i >= 20 && once {
+				t.Errorf("packet %d: %d reads", i, after-before)
+			}
+		}
+		client.Close()
+		server.Close()
+	})
+}

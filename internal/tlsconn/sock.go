@@ -51,6 +51,7 @@ type sock struct {
 	r, w  int             // in.B[r:w] was read
 	rerr  error           // for good
 	dry   bool            // the last read has left nothing: see lonely
+	heard uint16          // bytes that came, while they are few
 	small [smallRead]byte // of a stream without a readPoller
 	big   bool
 
@@ -113,7 +114,7 @@ func (s *sock) fill() bool {
 	}
 	s.borrow()
 	s.w, s.rerr = s.read.TryRead(s.in.B)
-	s.dry = 0 < s.w && s.w <= lonely && s.rerr == nil
+	s.dry = 0 < s.w && s.w <= s.lonely() && s.rerr == nil
 	if s.w == 0 {
 		s.giveBack()
 		return false
@@ -131,6 +132,22 @@ func (s *sock) readAhead(b []byte) {
 // left nothing, and a session that gets no more than this is idle: a read more would say what a wait has to ask anyhow. Where
 // more has come, there will be more by the time that it is decrypted, and it belongs to the same batch.
 const lonely = 64
+
+// While a session opens, more is answered before more comes: until youth bytes have come, as much is lonely as then comes at
+// once.
+const (
+	youngLonely = 256
+	youth       = 2 << 10
+)
+
+// lonely is how much is lonely of this connection, of which w bytes have come.
+func (s *sock) lonely() int {
+	if s.heard >= youth {
+		return lonely
+	}
+	s.heard += uint16(min(s.w, youth))
+	return youngLonely
+}
 
 func (s *sock) borrow() {
 	if s.in == nil {
