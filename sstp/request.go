@@ -21,19 +21,20 @@ type request struct {
 // differs, so that a web request is known before much of it has been read.
 func mayBeDuplex(head []byte) bool {
 	const want = duplexMethod + " " + duplexPath
-	if len(head) <= len(want) {
-		return bytes.EqualFold(head, []byte(want[:len(head)]))
+	switch n := len(head); {
+	case n <= len(want):
+		return bytes.EqualFold(head, []byte(want[:n]))
+	case n > len(want)+1 && head[n-1] != '\n':
+		return true // asked again at the end of the line
 	}
 	if !bytes.EqualFold(head[:len(want)], []byte(want)) {
 		return false
 	}
-	switch next := head[len(want)]; next {
-	case ' ', '?':
-	default:
+	if next := head[len(want)]; next != ' ' && next != '?' {
 		return false
 	}
-	if head[len(head)-1] != '\n' {
-		return true // asked again at the end of the line
+	if len(head) == len(want)+1 {
+		return true
 	}
 	line, _, _ := bytes.Cut(head, []byte{'\n'})
 	_, version, _ := bytes.Cut(bytes.TrimRight(line[len(want):], " \r"), []byte{' '})

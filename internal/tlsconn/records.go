@@ -3,6 +3,7 @@ package tlsconn
 import (
 	"encoding/binary"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,10 +22,10 @@ type records struct {
 	before  func() // to be called before the handshake goes on
 
 	// Before Batch.
-	ahead []byte // read, and not given to tls
-	room  []byte // what ahead is in
-	joins bool   // writes wait for the next read
-	late  []byte // what waits, for a read or a write
+	ahead []byte           // read, and not given to tls
+	room  *[earlyRoom]byte // what ahead is in, of rooms
+	joins bool             // writes wait for the next read
+	late  []byte           // what waits, for a read or a write
 
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had
@@ -41,6 +42,9 @@ func (c *records) init(nc net.Conn) {
 func (c *records) batch() {
 	if c.flush() == nil && len(c.ahead) > 0 {
 		c.sock.readAhead(c.ahead)
+	}
+	if c.room != nil {
+		rooms.Put(c.room)
 	}
 	c.ahead, c.room, c.late = nil, nil, nil
 	c.batched.Store(true)
@@ -102,15 +106,18 @@ func (c *records) Read(b []byte) (n int, err error) {
 // earlyRoom is how much is read at once before Batch: most answers to a ClientHello fit, which are six records.
 const earlyRoom = 4 << 10
 
+// rooms are those of Conns that were turned over.
+var rooms = sync.Pool{New: func() any { return new([earlyRoom]byte) }}
+
 // more reads what is to be given to tls, when what waits has been sent.
 func (c *records) more() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
 	if c.room == nil {
-		c.room = make([]byte, earlyRoom)
+		c.room = rooms.Get().(*[earlyRoom]byte)
 	}
-	n, err := c.sock.Stream.Read(c.room)
+	n, err := c.sock.Stream.Read(c.room[:])
 	c.ahead = c.room[:n]
 	return err // beside bytes, it comes again
 }
