@@ -139,9 +139,9 @@ func (s *Stream) sendHeld() error {
 // maxHeldControl is how much R's next read may find to send.
 const maxHeldControl = 4 << 10
 
-// Hold has control frames that are written between two ReadFrames wait for the second, so that those that answer one another go together: one record of
-// TLS, one packet, one wake-up of the far side. It is called by R, when much is answered at once; package sstp's conn has
-// it called by a Conn that opens. Release ends it.
+// Hold has control frames that are written between two ReadFrames wait for the second, so that those that answer one another
+// go together: one record of TLS, one packet, one wake-up of the far side. It is called by R, when much is answered at once;
+// package sstp's conn has it called by a Conn that opens. Release ends it.
 func (s *Stream) Hold() {
 	s.mu.Lock()
 	s.holding = true

@@ -53,7 +53,7 @@ type Server struct {
 	HandshakeTimeout   time.Duration // from accept until TLS and HTTP are through; 0 means 15 seconds
 	NegotiationTimeout time.Duration // [MS-SSTP] 3.3.2.1, started when HTTP is through and at the Call Connect Request; 0 means 1 minute
 	EstablishTimeout   time.Duration // from accept to open link, an Authenticator's time included; 0 means 150 seconds
-	Hello              time.Duration // silence before an Echo Request; 0 means 61 seconds: a client whose interval is a minute asks first. Below 75 seconds it does without TCP's keepalives
+	Hello              time.Duration // silence before an Echo Request; 0 means 61 seconds: a client whose interval is a minute asks first. Below 75 seconds open sessions do without TCP's keepalives, also a Listener's own
 	MaxSessions        int           // 0 means no limit
 	MaxPending         int           // sessions in the making; more wait in the listener's queue, or are refused when none gets on; 0 means 1024
 	MaxPendingPerIP    int           // by IPv4 address or IPv6 /64; 0 means 16
