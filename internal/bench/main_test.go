@@ -69,10 +69,11 @@ func TestGuard(t *testing.T) {
 		now ratio
 		ok  bool
 	}{
-		{ratio{Name: "a", Value: 2.01}, true},
-		{ratio{Name: "a", Value: 1.99}, false},
+		{ratio{Name: "a", Value: 2.01, Goal: 1}, true},
+		{ratio{Name: "a", Value: 1.99, Goal: 1}, false},
+		{ratio{Name: "a", Value: 1.99}, true},
 		{ratio{Name: "a", Value: 2.5, Floor: 2.6}, false},
-		{ratio{Name: "new", Value: 0.1}, true},
+		{ratio{Name: "new", Value: 0.1, Goal: 1}, true},
 	} {
 		if err := guard(&result{Ratios: []ratio{c.now}}, then, io.Discard); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.now, err)
