@@ -220,6 +220,17 @@ func leasingLAN(t *testing.T) (server, gw *netns.NS) {
 	return server, gw
 }
 
+// listenOnLAN takes what DHCP servers say to the gateway.
+func listenOnLAN(t *testing.T, gw *netns.NS) (pc net.PacketConn) {
+	t.Helper()
+	var err error
+	gw.Do(func() { pc, err = dhcpinform.ListenInterface("lan") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pc
+}
+
 // TestLeasedPool: 200 clients of an SSTP server get addresses that DHCP servers which nobody here wrote lease, and never
 // one address twice, though the DHCP server is restarted while clients come and go.
 func TestLeasedPool(t *testing.T) {
@@ -249,19 +260,11 @@ func TestLeasedPool(t *testing.T) {
 		server, gw := leasingLAN(t)
 		dir := scratch(t)
 		d := StartLeasingDnsmasq(t, server, dir)
-		listen := func() (pc net.PacketConn) {
-			var err error
-			gw.Do(func() { pc, err = dhcpinform.ListenInterface("lan") })
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pc
-		}
 		// Behind the address that it leases first there is another host, which nobody has told it of.
 		trial, end := context.WithTimeout(t.Context(), 20*time.Second)
 		first := &dhcpinform.LeasePool{Block: 1}
 		ended := make(chan error, 1)
-		go func() { ended <- first.Serve(trial, listen()) }()
+		go func() { ended <- first.Serve(trial, listenOnLAN(t, gw)) }()
 		taken, err := first.Own(trial)
 		if end(); err != nil {
 			t.Fatal(err)
@@ -277,7 +280,7 @@ func TestLeasedPool(t *testing.T) {
 			gw.Do(func() { used = probe(ctx, a) })
 			return used
 		}
-		l := startLeasing(t, pool, listen())
+		l := startLeasing(t, pool, listenOnLAN(t, gw))
 		declined := false
 		crowd(t, l, func(down func()) {
 			declined = strings.Contains(d.Output(), "DHCPDECLINE(lan) "+taken.String())
@@ -304,14 +307,8 @@ func TestLeasedPool(t *testing.T) {
 		dir := scratch(t)
 		const seconds = 20
 		d := StartLeasingKea(t, server, dir, seconds)
-		var pc net.PacketConn
-		var err error
-		gw.Do(func() { pc, err = dhcpinform.ListenInterface("lan") })
-		if err != nil {
-			t.Fatal(err)
-		}
 		pool := new(dhcpinform.LeasePool)
-		l := startLeasing(t, pool, pc)
+		l := startLeasing(t, pool, listenOnLAN(t, gw))
 		crowd(t, l, func(down func()) {
 			d.Kill()
 			down()
@@ -362,14 +359,8 @@ func TestLeasedPool(t *testing.T) {
 		dir := scratch(t)
 		const seconds = 14
 		d := StartLeasingISC(t, server, dir, seconds)
-		var pc net.PacketConn
-		var err error
-		gw.Do(func() { pc, err = dhcpinform.ListenInterface("lan") })
-		if err != nil {
-			t.Fatal(err)
-		}
 		pool := new(dhcpinform.LeasePool)
-		l := startLeasing(t, pool, pc)
+		l := startLeasing(t, pool, listenOnLAN(t, gw))
 		l.dial(names(0, 25))
 		l.distinct(25)
 		d.Kill()
