@@ -51,7 +51,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() { fmt.Fprintln(stderr, usage); fmt.Fprintln(stderr); fs.PrintDefaults() }
-	fs.BoolVar(&c.short, "short", false, "five short rounds; fails when a ratio that has a goal has fallen by a third")
+	fs.BoolVar(&c.short, "short", false, "five short rounds of what is promised; fails when a ratio has fallen by a third")
 	fs.StringVar(&c.only, "only", "", "`WORDS`, separated by commas: systems, loads and wires (veth, narrow, lossy) to measure, as sstp,wireguard,down")
 	fs.StringVar(&c.out, "out", "", "`DIR` to write results to; without, internal/bench/results, if everything was measured")
 	fs.IntVar(&c.rounds, "rounds", 0, "how often each is measured at full speed; 0 means 3, with -short 5")

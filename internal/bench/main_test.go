@@ -69,11 +69,13 @@ func TestGuard(t *testing.T) {
 		now ratio
 		ok  bool
 	}{
-		{ratio{Name: "a", Value: 2.01, Goal: 1}, true},
-		{ratio{Name: "a", Value: 1.99, Goal: 1}, false},
-		{ratio{Name: "a", Value: 1.99}, true},
-		{ratio{Name: "a", Value: 2.5, Floor: 2.6}, false},
-		{ratio{Name: "new", Value: 0.1, Goal: 1}, true},
+		{ratio{Name: "a", Value: 2.01}, true},
+		{ratio{Name: "a", Value: 1.99}, false},
+		{ratio{Name: "a", Value: 2.5, Goal: 2, Floor: 2.6}, false},
+		{ratio{Name: "a", Value: 1.99, Goal: 1, Floor: 1}, false},
+		{ratio{Name: "a", Value: 1.5, Floor: 1.4}, true},
+		{ratio{Name: "a", Value: 1.3, Floor: 1.4}, false},
+		{ratio{Name: "new", Value: 0.1}, true},
 	} {
 		if err := guard(&result{Ratios: []ratio{c.now}}, then, io.Discard); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.now, err)
