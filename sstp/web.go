@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/dialway/dialway/internal/tlsconn"
@@ -96,10 +97,10 @@ type webTLSConn struct {
 // ConnectionState returns what the TLS handshake agreed on.
 func (c *webTLSConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
-// unread returns a connection that reads head first.
+// unread returns a connection that reads head first, which was read from c.
 func unread(c net.Conn, head []byte) net.Conn {
 	if t, ok := c.(*tlsconn.Conn); ok {
-		return &webTLSConn{webConn: webConn{Conn: t.TLS(), unread: head}, tls: t.TLS()}
+		return &webTLSConn{webConn: webConn{Conn: t.TLS(), unread: slices.Concat(head, t.Untaken())}, tls: t.TLS()}
 	}
 	return &webConn{Conn: c, unread: head}
 }

@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -25,8 +26,17 @@ import (
 type Conn struct {
 	tls  *tls.Conn
 	raw  *records
-	more bool // tls may have more of a record that the last TryRead has begun
+	text *text // read from tls, and not taken; nil: nothing
+	more bool  // tls may have more of a record that the last TryRead has begun
 }
+
+// A text is what a Read that wanted little has brought.
+type text struct {
+	r, w int // b[r:w]
+	b    [earlyRoom]byte
+}
+
+var texts = sync.Pool{New: func() any { return new(text) }}
 
 // Server makes the server's end of TLS over nc. config is shared, not cloned; see Prepare. notes is what NotesOf will find
 // from inside of the handshake.
@@ -73,7 +83,8 @@ type parts struct {
 	records records
 }
 
-// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's. Not after Batch.
+// TLS returns the tls.Conn itself, for handing on a connection that turned out to be somebody else's: what comes first is in
+// Untaken. Not after Batch.
 func (c *Conn) TLS() *tls.Conn { return c.tls }
 
 // HandshakeContext runs the handshake.
@@ -93,8 +104,48 @@ func (c *Conn) HandshakeLate(ctx context.Context) error {
 // ConnectionState is tls.Conn's; net/http asks for it.
 func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
 
-// Read is tls.Conn's. Not after Batch.
-func (c *Conn) Read(b []byte) (int, error) { return c.tls.Read(b) }
+// Read is tls.Conn's, of whose locks and checks one byte costs as much as many: so what is wanted byte by byte is taken from
+// it at once. Not after Batch.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.text == nil {
+		if len(b) >= earlyRoom {
+			return c.tls.Read(b)
+		}
+		c.text = texts.Get().(*text)
+	}
+	if t := c.text; t.r == t.w {
+		n, err := c.tls.Read(t.b[:])
+		if t.r, t.w = 0, n; n == 0 {
+			return 0, err
+		} // an error comes again
+	}
+	return c.text.take(b), nil
+}
+
+// take moves to b what it holds.
+func (t *text) take(b []byte) int {
+	n := copy(b, t.b[t.r:t.w])
+	t.r += n
+	return n
+}
+
+// Untaken returns what was read and not taken, for handing on; see TLS.
+func (c *Conn) Untaken() []byte {
+	if c.text == nil {
+		return nil
+	}
+	return c.text.b[c.text.r:c.text.w]
+}
+
+// untext takes what a Read before Batch has left, and is rid of what held it.
+func (c *Conn) untext(b []byte) (n int) {
+	n = c.text.take(b)
+	if c.text.r == c.text.w {
+		texts.Put(c.text)
+		c.text = nil
+	}
+	return n
+}
 
 // Write waits until the socket has taken everything. Not after Batch.
 func (c *Conn) Write(b []byte) (int, error) { return c.tls.Write(b) }
@@ -121,7 +172,12 @@ func (c *Conn) Close() error {
 }
 
 // Batch turns the connection over, once; nobody may be reading or writing.
-func (c *Conn) Batch() { c.raw.batch() }
+func (c *Conn) Batch() {
+	c.raw.batch()
+	if c.text != nil {
+		c.untext(nil)
+	}
+}
 
 // Inline reports whether TryWrite sends. If not (the socket can only wait), it leaves all to WaitWrite.
 func (c *Conn) Inline() bool { return c.raw.sock.write != nil }
@@ -132,6 +188,9 @@ func (c *Conn) Wait() error { return c.raw.sock.waitRead() }
 
 // TryRead reads what is here, the rest of one record at most; 0, nil: nothing is, or not a whole record.
 func (c *Conn) TryRead(b []byte) (int, error) {
+	if c.text != nil {
+		return c.untext(b), nil
+	}
 	if !c.more && c.raw.sock.drained() {
 		return 0, nil
 	}

@@ -84,3 +84,43 @@ func TestLateHandshakeDoesNotStick(t *testing.T) {
 		server.Close()
 	})
 }
+
+// What was read and not taken before Batch comes first after it, or is handed on.
+func TestTextOutlivesBatch(t *testing.T) {
+	forVersions(t, func(t *testing.T, v uint16) {
+		a, b := memPipe(64 << 10)
+		client, server := pair(t, a, b, v)
+		if _, err := client.Write([]byte("a head\nand what follows it")); err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, 7)
+		for i := range head {
+			if n, err := server.Read(head[i : i+1]); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if s := string(server.Untaken()); string(head) != "a head\n" || s != "and what follows it" {
+			t.Errorf("%q, then %q", head, s)
+		}
+		client.Batch()
+		server.Batch()
+		got := make([]byte, 8)
+		var rest []byte
+		for range 3 {
+			n, err := server.TryRead(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest = append(rest, got[:n]...)
+		}
+		if string(rest) != "and what follows it" || server.Untaken() != nil {
+			t.Errorf("%q, and %q is left", rest, server.Untaken())
+		}
+		client.TryWrite([]byte("more"))
+		if s := string(readAll(t, server)); s != "more" {
+			t.Errorf("%q", s)
+		}
+		client.Close()
+		server.Close()
+	})
+}

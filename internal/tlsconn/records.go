@@ -25,7 +25,7 @@ type records struct {
 	ahead []byte           // read, and not given to tls
 	room  *[earlyRoom]byte // what ahead is in, of rooms
 	joins bool             // writes wait for the next read
-	late  []byte           // what waits, for a read or a write
+	late  *[]byte          // what waits, for a read or a write; nil: nothing
 
 	header [recordHeader]byte // of the present record
 	have   int                // bytes of it that tls has had
@@ -122,15 +122,18 @@ func (c *records) more() error {
 	return err // beside bytes, it comes again
 }
 
+// lates hold what waits: what ends a handshake, and a request.
+var lates = sync.Pool{New: func() any { return new(make([]byte, 0, 1<<10)) }}
+
 // write sends what waits and b, or has b wait, too.
 func (c *records) write(b []byte) (int, error) {
-	switch {
-	case c.joins:
-		c.late = append(c.late, b...)
-	case len(c.late) == 0:
-		return c.nc.Write(b)
-	default:
-		c.late = append(c.late, b...)
+	if c.late == nil {
+		if !c.joins {
+			return c.nc.Write(b)
+		}
+		c.late = lates.Get().(*[]byte)
+	}
+	if *c.late = append(*c.late, b...); !c.joins {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
@@ -140,12 +143,14 @@ func (c *records) write(b []byte) (int, error) {
 
 // flush sends what waits.
 func (c *records) flush() error {
-	if len(c.late) == 0 {
+	if c.late == nil {
 		return nil
 	}
 	b := c.late
 	c.late = nil
-	_, err := c.nc.Write(b)
+	_, err := c.nc.Write(*b)
+	*b = (*b)[:0]
+	lates.Put(b)
 	return err
 }
 
