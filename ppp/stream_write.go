@@ -124,9 +124,8 @@ func (s *Stream) sendHeld() error {
 		return nil
 	}
 	err := s.conn.TryWrite(s.control)
-	if s.control = s.control[:0]; cap(s.control) > controlKept {
-		s.control = nil
-	}
+	s.control = s.control[:0]
+	s.shed()
 	if err != nil {
 		return s.failLocked(err)
 	}
@@ -134,6 +133,16 @@ func (s *Stream) sendHeld() error {
 		s.start()
 	}
 	return nil
+}
+
+// controlKept is what an idle session may keep for its next control frame.
+const controlKept = 64
+
+// shed is rid of what held control frames, if that is much and not about to be used again; mu is held.
+func (s *Stream) shed() {
+	if len(s.control) == 0 && cap(s.control) > controlKept && !s.holding {
+		s.control = nil
+	}
 }
 
 // maxHeldControl is how much R's next read may find to send.
@@ -155,6 +164,7 @@ func (s *Stream) Release() {
 	s.holding = false
 	if s.mayWrite() == nil {
 		s.sendHeld()
+		s.shed()
 	}
 	s.mu.Unlock()
 	s.rd.reclaim()
@@ -174,9 +184,6 @@ func (s *Stream) rests(reads bool) {
 	}
 	s.mu.Unlock()
 }
-
-// controlKept is what an idle session may keep for its next control frame.
-const controlKept = 64
 
 // mayWrite says why nothing may be written any more; mu is held.
 func (s *Stream) mayWrite() error {

@@ -149,7 +149,7 @@ func (d *dial) startTLS() error {
 func (d *dial) request() error {
 	timer := time.AfterFunc(answerTime, func() { d.nc.Close() })
 	defer timer.Stop()
-	if _, err := d.tls.Write(appendRequest(nil, d.host, d.port)); err != nil {
+	if _, err := d.tls.Write(appendRequest(make([]byte, 0, usualHead), d.host, d.port)); err != nil {
 		return err
 	}
 	b, err := readHead(d.tls, nil, nil)

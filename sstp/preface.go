@@ -18,6 +18,8 @@ const (
 	maxHead   = 16 << 10 // bytes of a head
 	maxLine   = 8 << 10  // bytes of one of its lines
 	maxFields = 100      // lines of it
+
+	usualHead = 256 // bytes that do for most
 )
 
 var (
@@ -26,8 +28,8 @@ var (
 )
 
 // readHead reads up to and with the empty line that ends a head, and not one byte more: what follows belongs to SSTP,
-// or to TLS, and some clients send it in the same write. One byte a Read costs little where it is used, behind a TLS
-// connection's own buffer. more is asked after each byte and may end the reading early; nil reads all.
+// or to TLS, and some clients send it in the same write. One byte a Read costs little where it is used, behind a
+// tlsconn.Conn's buffer. more is asked after each byte and may end the reading early; nil reads all.
 //
 // Lines end in CRLF or LF.
 func readHead(r io.Reader, head []byte, more func(head []byte) bool) ([]byte, error) {
@@ -36,6 +38,9 @@ func readHead(r io.Reader, head []byte, more func(head []byte) bool) ([]byte, er
 		start = bytes.LastIndexByte(head, '\n') + 1 // of the line that is being read
 		lines = bytes.Count(head, []byte{'\n'})
 	)
+	if head == nil {
+		head = make([]byte, 0, usualHead)
+	}
 	for {
 		if len(head) == maxHead || len(head)-start > maxLine || lines > maxFields {
 			return head, errHeadTooLong

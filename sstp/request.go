@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -71,22 +72,23 @@ func parseRequest(b []byte) (request, error) {
 func appendRequest(b []byte, host, port string) []byte {
 	if port != "443" {
 		host = net.JoinHostPort(host, port)
-	} else if bytes.IndexByte([]byte(host), ':') >= 0 {
+	} else if strings.Contains(host, ":") {
 		host = "[" + host + "]" // an IPv6 address, RFC 9110 section 7.2
 	}
-	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\n", duplexMethod, duplexPath)
-	b = fmt.Appendf(b, "Host: %s\r\n", host)
-	b = fmt.Appendf(b, "Content-Length: %s\r\n", duplexLength)
-	return fmt.Appendf(b, "SSTPCORRELATIONID: %s\r\n\r\n", newCorrelation())
+	b = append(b, duplexMethod+" "+duplexPath+" HTTP/1.1\r\nHost: "...)
+	b = append(b, host...)
+	b = append(b, "\r\nContent-Length: "+duplexLength+"\r\nSSTPCORRELATIONID: "...)
+	b = appendCorrelation(b)
+	return append(b, "\r\n\r\n"...)
 }
 
-// newCorrelation returns a random GUID in registry form, [MS-DTYP] section 2.3.4.3.
-func newCorrelation() string {
+// appendCorrelation appends a random GUID in registry form, [MS-DTYP] section 2.3.4.3.
+func appendCorrelation(b []byte) []byte {
 	var g [16]byte
 	rand.Read(g[:])
 	g[6] = g[6]&0x0f | 0x40 // RFC 9562 section 5.4
 	g[8] = g[8]&0x3f | 0x80
-	return fmt.Sprintf("{%X-%X-%X-%X-%X}", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
+	return fmt.Appendf(b, "{%X-%X-%X-%X-%X}", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
 }
 
 // appendAccept appends a server's 200: few lines, and to be written at once, since sstp-client takes a read that ends

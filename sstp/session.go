@@ -212,7 +212,7 @@ func (x *session) readRequest() error {
 		x.refuse("503 Service Unavailable")
 		return fmt.Errorf("%w: all sessions are taken", errRefused)
 	}
-	_, err = x.conn.Write(appendAccept(nil, time.Now()))
+	_, err = x.conn.Write(appendAccept(make([]byte, 0, usualHead), time.Now()))
 	return err
 }
 

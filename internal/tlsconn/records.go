@@ -76,13 +76,15 @@ func (c *records) Read(b []byte) (n int, err error) {
 				return 0, err
 			}
 		}
-		n = copy(b[:min(len(b), c.limit())], c.ahead)
-		c.ahead = c.ahead[n:]
-		c.pass(b[:n])
-		if !c.begun && n == recordHeader {
-			c.halve(b)
+		for whole := false; n < len(b) && !whole && len(c.ahead) > 0; {
+			k := copy(b[n:min(len(b), n+c.limit())], c.ahead)
+			c.ahead = c.ahead[k:]
+			whole = c.pass(b[n : n+k])
+			if n += k; !c.begun && n == recordHeader {
+				c.halve(b)
+			}
+			c.begun = true
 		}
-		c.begun = true
 		return n, nil
 	}
 	// A header and its body at once, if both are here: each Read costs tls an allocation.

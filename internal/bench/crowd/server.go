@@ -92,6 +92,8 @@ func Serve(addr, pairFile, pool string, in io.Reader, out io.Writer) error {
 			Authenticator: ppp.PasswordFunc(func(context.Context, string) (ppp.Secret, error) { return secret, nil }),
 			Addr:          serverAddr,
 			Pool:          &ppp.Pool{Prefixes: []netip.Prefix{prefix}, Exclude: []netip.Prefix{netip.PrefixFrom(serverAddr, 32)}},
+			DNS:           []netip.Addr{serverAddr, serverAddr.Next()}, // a server that has none costs each client a round trip more
+			NBNS:          []netip.Addr{serverAddr, serverAddr.Next()},
 			MTU:           mtu, NoIPv6: true,
 		},
 		Handler: func(ctx context.Context, c *ppp.Conn) error { return r.router.ServeLink(ctx, c) },
@@ -137,7 +139,7 @@ func shakeHands(l net.Listener) {
 		go func() {
 			c.SetDeadline(time.Now().Add(time.Minute))
 			c.(*tls.Conn).Handshake()
-			io.Copy(io.Discard, c)
+			c.Read(make([]byte, 1))
 			c.Close()
 		}()
 	}
