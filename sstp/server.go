@@ -80,7 +80,8 @@ type Server struct {
 	stuck     bool          // full, and nobody has come out of the making for a while
 	room      chan struct{} // closed when somebody does; nil while no Serve waits
 
-	turns turns // of handshakes
+	turns   turns // of handshakes
+	openers openers
 
 	tlsOnce sync.Once
 	tls     *tls.Config // of all connections
@@ -141,7 +142,7 @@ func (s *Server) Serve(l net.Listener) error {
 		case err == nil:
 			delay = 0
 			if x := s.admit(ctx, nc); x != nil {
-				go x.run()
+				s.openers.run(x.begin)
 			} else {
 				nc.Close()
 			}

@@ -21,7 +21,7 @@ var (
 	errWeb       = errors.New("sstp: not an SSTP request")
 )
 
-// A session is one accepted connection, on its own goroutine, from accept to end.
+// A session is one accepted connection, from accept to end: until it is open on an opener's goroutine, then on its own.
 type session struct {
 	server *Server
 	nc     net.Conn // as accepted
@@ -49,12 +49,37 @@ type session struct {
 	settled bool
 }
 
-// run is the session's goroutine.
-func (x *session) run() {
+// begin opens the session, which goes on by itself then.
+func (x *session) begin() {
 	fc, err := x.handshake()
-	if err == nil {
-		err = x.serve(fc)
+	if err != nil {
+		x.end(err)
+		return
 	}
+	link, err := x.open(fc)
+	if err != nil {
+		x.end(err)
+		return
+	}
+	ctx, err := x.opened(link)
+	if err != nil {
+		hangUp(link, ppp.NASRequest, "no room")
+		x.end(err)
+		return
+	}
+	go x.serve(ctx, link)
+}
+
+// serve is the goroutine of an open session. While a session is idle, this frame and those above it are most of its memory.
+func (x *session) serve(ctx context.Context, link *ppp.Conn) {
+	err := x.server.Handler(ctx, link)
+	hangUp(link, ppp.NASRequest, "")
+	x.handler.end(context.Canceled)
+	x.end(err)
+}
+
+// end is for what has come to its end, opened or not.
+func (x *session) end(err error) {
 	x.made()
 	if !x.given {
 		x.nc.Close()
@@ -259,24 +284,6 @@ func (x *session) newConn() *conn {
 		c.offer.hashes = [][]byte{h1[:], h256[:]}
 	}
 	return c
-}
-
-// serve runs PPP over the call, and the Handler. While a session is idle, this frame and those above it are most of its
-// memory: what is needed once is done in functions of its own.
-func (x *session) serve(fc *conn) error {
-	link, err := x.open(fc)
-	if err != nil {
-		return err
-	}
-	ctx, err := x.opened(link)
-	if err != nil {
-		hangUp(link, ppp.NASRequest, "no room")
-		return err
-	}
-	err = x.server.Handler(ctx, link)
-	hangUp(link, ppp.NASRequest, "")
-	x.handler.end(context.Canceled)
-	return err
 }
 
 // open runs PPP until the link is open.

@@ -24,8 +24,8 @@ func storm(r *run) error {
 	}
 	defer func() { s.stop() }()
 	var ratios, bare, full, both []float64
-	length := pick(r, 2*time.Second, 300*time.Millisecond)
-	for range pick(r, 7, 3) {
+	length := pick(r, time.Second, 300*time.Millisecond)
+	for range pick(r, 15, 5) {
 		b, err := rate(length, func(ctx context.Context) (func(), error) { return f.shake(ctx) })
 		if err != nil {
 			return err
