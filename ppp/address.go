@@ -52,7 +52,7 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
 	var ctx context.Context
 	ctx, c.stop = context.WithCancel(context.Background())
-	c.goBeside(ctx, func(ctx context.Context) {
+	fetch := func(ctx context.Context) {
 		a := new(assignment)
 		a.err = a.ask(g, func(name string) ([]netip.Prefix, error) {
 			if claimed.IsValid() {
@@ -66,7 +66,13 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 			}
 		}
 		c.pooled.Store(a)
-	})
+	}
+	if _, ok := pool.(*Pool); ok { // it has the answer at hand
+		fetch(ctx)
+		c.woken.Store(true)
+	} else {
+		c.goBeside(ctx, fetch)
+	}
 	return true
 }
 
