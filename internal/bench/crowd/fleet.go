@@ -96,19 +96,22 @@ func (s *server) status(collect bool) (st status, err error) {
 	return st, err
 }
 
-// settled waits until the server has that many sessions.
-func (s *server) settled(sessions int) (st status, err error) {
+// reach waits until the server has that many sessions.
+func (s *server) reach(sessions int) error {
 	for range 300 {
-		if st, err = s.status(false); err != nil || st.Sessions == sessions {
-			break
+		st, err := s.status(false)
+		if err != nil || st.Sessions == sessions {
+			return err
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	if err == nil && st.Sessions != sessions {
-		err = fmt.Errorf("the server has %d sessions instead of %d", st.Sessions, sessions)
-	}
-	if err != nil {
-		return st, err
+	return fmt.Errorf("the server does not come to %d sessions", sessions)
+}
+
+// settled waits likewise, and for garbage to be collected and given back.
+func (s *server) settled(sessions int) (status, error) {
+	if err := s.reach(sessions); err != nil {
+		return status{}, err
 	}
 	return s.status(true)
 }
