@@ -60,9 +60,9 @@ func (s *slots) find(k key) *atomic.Pointer[host] {
 	}
 }
 
-// get returns what leads to an address, which is valid and not IPv4-mapped.
+// get returns what leads to an address, which is not IPv4-mapped.
 func (t *hosts) get(a netip.Addr) hop {
-	if s := t.slots.Load(); s != nil {
+	if s := t.slots.Load(); s != nil && a.IsValid() {
 		if h := s.find(keyOf(a)).Load(); h != nil {
 			return h.hop
 		}

@@ -96,7 +96,8 @@ func TestTableRefusesLinkLocalAndMulticastPrefixes(t *testing.T) {
 			t.Errorf("a default route leads to %s", d)
 		}
 	}
-	if tb.Lookup(adr("255.255.255.255")) != a || tb.Lookup(netip.Addr{}) != nil {
+	tb.Insert(pfx("::/128"), a, 0) // as a number, an invalid address is the same
+	if tb.Lookup(adr("255.255.255.255")) != a || tb.Lookup(netip.Addr{}) != nil || tb.exact(netip.Addr{}) != nil {
 		t.Error("broadcast is routed by prefix, an invalid address not at all")
 	}
 }
@@ -317,4 +318,46 @@ func BenchmarkTable(b *testing.B) {
 		tb.Insert(netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 0, byte(i)}), 32), &sink{i}, 0)
 	}
 	b.Run("InsertDelete/neighbours=255", change(pfx("172.16.0.255/32")))
+}
+
+// TestHostsAgreeWithAMap has single addresses come and go, many more than one layout of the slots holds.
+func TestHostsAgreeWithAMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	var h hosts
+	want := make(map[netip.Addr]PacketWriter)
+	addrs := make([]netip.Addr, 4000)
+	for i := range addrs {
+		if i%3 == 0 {
+			addrs[i] = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 8: byte(rng.Uint32()), 14: byte(i >> 8), 15: byte(i)})
+		} else {
+			addrs[i] = hostAddr(i)
+		}
+	}
+	for step := range 60_000 {
+		among := addrs[:1+step/15] // first few, then all
+		a := among[rng.IntN(len(among))]
+		if rng.IntN(5) < 2 {
+			h.set(a, hop{})
+			delete(want, a)
+		} else {
+			via := &sink{step}
+			h.set(a, hop{via: via})
+			want[a] = via
+		}
+		a = among[rng.IntN(len(among))]
+		if got := h.get(a).via; got != want[a] {
+			t.Fatalf("step %d: %v leads to %v, want %v", step, a, got, want[a])
+		}
+	}
+	if h.live != len(want) || len(h.all()) != len(want) {
+		t.Errorf("%d live, %d in all, want %d", h.live, len(h.all()), len(want))
+	}
+	for _, x := range h.all() {
+		if a := x.addr.addr(); want[a] == nil || want[a] != x.hop.via {
+			t.Errorf("%v leads to %v, want %v", a, x.hop.via, want[a])
+		}
+	}
+	if n := len(h.slots.Load().list); h.used > n/4 || n > 16*len(addrs) {
+		t.Errorf("%d of %d slots are used", h.used, n)
+	}
 }
