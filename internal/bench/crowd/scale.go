@@ -7,76 +7,79 @@ import (
 	"time"
 )
 
-// scale measures, for more and more sessions, what the server pays for each: memory and goroutines of one that is fresh and
-// of one that has carried a burst, keepalives, and throughput by size of packet.
+// scale measures, for more and more sessions, what the server pays for each: memory and goroutines of one that is fresh, its
+// keepalives, and, of another server, throughput by size of packet and memory after all that.
 func scale(r *run) error {
+	counts := pick(r, []int{1, 10, 100, 1000, 10000}, []int{1, 10, 100})
+	if err := r.fresh(counts); err != nil {
+		return err
+	}
+	return r.busy(counts)
+}
+
+// warm is how many sessions there are before any is counted: what every process needs once is no session's.
+const warm = 16
+
+// settle makes it n sessions more than the warm ones, and returns what the server says then.
+func (r *run) settle(s *server, f *fleet, n int) (status, error) {
+	if _, err := f.grow(warm + n); err != nil {
+		return status{}, err
+	}
+	return s.settled(warm + n)
+}
+
+// fresh is about sessions that have carried nothing.
+func (r *run) fresh(counts []int) error {
 	s, f, err := r.start()
 	if err != nil {
 		return err
 	}
 	defer s.stop()
 	defer f.close()
-	warm := 16
-	if _, err := f.grow(warm); err != nil { // what every process needs once
-		return err
-	}
-	base, err := s.settled(warm)
+	base, err := r.settle(s, f, 0)
 	if err != nil {
 		return err
 	}
-	counts := pick(r, []int{1, 10, 100, 1000, 10000}, []int{1, 10, 100})
-	length := pick(r, time.Second, 300*time.Millisecond)
-	r.say("%8s %10s %10s %10s | up and down in Mbit/s, server CPU in s/GiB, by size of packet", "sessions", "opened/s", "KiB fresh", "goroutines")
+	r.say("%8s %10s %10s %10s", "sessions", "opened/s", "KiB fresh", "goroutines")
 	for _, n := range counts {
-		took, err := f.grow(warm + n)
-		if err != nil {
+		began, before := time.Now(), len(f.members)
+		if _, err := f.grow(warm + n); err != nil {
 			return err
 		}
+		opened := float64(warm+n-before) / time.Since(began).Seconds()
 		st, err := s.settled(warm + n)
 		if err != nil {
 			return err
 		}
-		fresh, per := float64(st.Resident-base.Resident)/kib/float64(n), float64(st.Goroutines-base.Goroutines)/float64(n)
-		line := fmt.Sprintf("%8d %10.0f %10.1f %10.2f |", n, float64(n)/took.Seconds(), fresh, per)
-		r.note(fresh, "KiB fresh, %d sessions", n)
-		if n >= 10 { // the rest is the runtime's own
-			r.point("Resident memory of a fresh session", curve{X: "sessions", Y: "KiB", Log: true}, "", float64(n), fresh)
-		}
+		kb, per := float64(st.Resident-base.Resident)/kib/float64(n), float64(st.Goroutines-base.Goroutines)/float64(n)
+		r.say("%8d %10.0f %10.1f %10.2f", n, opened, kb, per)
+		r.note(kb, "KiB fresh, %d sessions", n)
 		r.note(per, "goroutines, %d sessions", n)
-		if n == counts[len(counts)-1] {
-			if err := r.keepalives(s, n); err != nil {
-				return err
-			}
+		if n >= 10 { // the rest is the runtime's own
+			r.point("Resident memory of a fresh session", curve{X: "sessions", Y: "KiB", Log: true}, "", float64(n), kb)
 		}
-		active := f.members[warm:]
-		batch := max(1, min(44, 20000/n)) // no more on the way than buffers hold
-		if n > 1000 {
-			length *= 3 // for many turns of each
+	}
+	return r.keepalives(s, counts[len(counts)-1])
+}
+
+// busy is about sessions that carry much.
+func (r *run) busy(counts []int) error {
+	s, f, err := r.start()
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	defer f.close()
+	base, err := r.settle(s, f, 0)
+	if err != nil {
+		return err
+	}
+	r.say("%8s | up and down in Mbit/s, server CPU in s/GiB, by size of packet", "sessions")
+	for _, n := range counts {
+		if _, err := r.settle(s, f, n); err != nil {
+			return err
 		}
-		for _, size := range []int{64, 512, 1400, 4000} {
-			for _, up := range []bool{true, false} {
-				cpu := s.cpu()
-				bytes := sum(driveAll(f.ctx, active, length, way{up: up, size: size, count: batch}))
-				cpu = s.cpu() - cpu
-				line += fmt.Sprintf(" %5.0f", mbit(bytes, length))
-				if !up {
-					line += fmt.Sprintf(" (%d)", size)
-				}
-				r.note(mbit(bytes, length), "Mbit/s, %d sessions, %d bytes, up %v", n, size, up)
-				way, series := "Down", fmt.Sprintf("%d bytes", size)
-				if up {
-					way = "Up"
-				}
-				r.point(way, curve{X: "active sessions", Y: "Mbit/s", Log: true}, series, float64(n), mbit(bytes, length))
-				if bytes > 0 && !up {
-					r.point("Server's processor time, down", curve{X: "active sessions", Y: "s/GiB", Log: true}, series, float64(n), cpu.Seconds()/(bytes/(1<<30)))
-				}
-				if bytes > 1<<24 {
-					line += fmt.Sprintf(" %.1f", cpu.Seconds()/(bytes/(1<<30)))
-				}
-			}
-		}
-		r.say("%s", line)
+		r.say("%8d |%s", n, r.carry(s, f, n))
 		tidy()
 	}
 	time.Sleep(time.Second)
@@ -95,6 +98,40 @@ func scale(r *run) error {
 		return fmt.Errorf("%.1f KiB for an idle session", burst)
 	}
 	return nil
+}
+
+// carry has n sessions carry packets of each size, both ways in turn, and returns the line about it.
+func (r *run) carry(s *server, f *fleet, n int) (line string) {
+	length := pick(r, time.Second, 300*time.Millisecond)
+	if n > 1000 {
+		length *= 3 // for many turns of each
+	}
+	batch := max(1, min(44, 20000/n)) // no more on the way than buffers hold
+	for _, size := range []int{64, 512, 1400, 4000} {
+		for _, up := range []bool{true, false} {
+			cpu := s.cpu()
+			bytes := sum(driveAll(f.ctx, f.members[warm:], length, way{up: up, size: size, count: batch}))
+			cpu = s.cpu() - cpu
+			rate := mbit(bytes, length)
+			line += fmt.Sprintf(" %5.0f", rate)
+			if !up {
+				line += fmt.Sprintf(" (%d)", size)
+			}
+			r.note(rate, "Mbit/s, %d sessions, %d bytes, up %v", n, size, up)
+			way, series := "Down", fmt.Sprintf("%d bytes", size)
+			if up {
+				way = "Up"
+			}
+			r.point(way, curve{X: "active sessions", Y: "Mbit/s", Log: true}, series, float64(n), rate)
+			if bytes > 0 && !up {
+				r.point("Server's processor time, down", curve{X: "active sessions", Y: "s/GiB", Log: true}, series, float64(n), cpu.Seconds()/(bytes/(1<<30)))
+			}
+			if bytes > 1<<24 {
+				line += fmt.Sprintf(" %.1f", cpu.Seconds()/(bytes/(1<<30)))
+			}
+		}
+	}
+	return line
 }
 
 // keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute, once opening is over.
