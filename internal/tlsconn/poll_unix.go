@@ -16,10 +16,9 @@ import (
 // RawConn.Control gives the descriptor without looking at deadlines, RawConn.Read and RawConn.Write park until it may be
 // ready. Their closures are made once, since a call would allocate them.
 type poller struct {
-	raw    syscall.RawConn
-	in     direction
-	out    direction
-	parked bool // by the WaitRead that is at work
+	raw syscall.RawConn
+	in  direction
+	out direction
 }
 
 // A direction is one call at a time.
@@ -46,13 +45,12 @@ func (p *poller) init(c Stream) bool {
 	}
 	p.raw = raw
 	_, file := c.(*os.File)
-	p.in.init(p.in.reads(file), p.readable)
-	p.out.init(p.out.writes(file), p.writable)
+	p.in.init(p.in.reads(file), unix.POLLIN)
+	p.out.init(p.out.writes(file), unix.POLLOUT)
 	return true
 }
 
-func (d *direction) init(op func(fd uintptr, b []byte) (int, error), wait func(fd uintptr) bool) {
-	d.wait = wait
+func (d *direction) init(op func(fd uintptr, b []byte) (int, error), events int16) {
 	d.try = func(fd uintptr) {
 		for {
 			if d.n, d.err = op(fd, d.b); d.err != syscall.EINTR {
@@ -60,6 +58,7 @@ func (d *direction) init(op func(fd uintptr, b []byte) (int, error), wait func(f
 			}
 		}
 	}
+	d.wait = func(fd uintptr) bool { return d.ready(fd, events) }
 }
 
 func read(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
@@ -84,22 +83,8 @@ func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) 
 }
 
 func (p *poller) TryRead(b []byte) (int, error) { return p.in.do(p.raw, "read", b) }
-
-func (p *poller) WaitRead() error {
-	p.parked = false
-	return p.raw.Read(p.in.wait)
-}
-
-// readable is asked before parking, and by whoever was woken: that one can read, and if not, TryRead says so.
-func (p *poller) readable(fd uintptr) bool {
-	woken := p.parked
-	p.parked = true
-	return woken || p.in.ready(fd, unix.POLLIN)
-}
-
-func (p *poller) writable(fd uintptr) bool { return p.out.ready(fd, unix.POLLOUT) }
-
-func (p *poller) WaitWrite() error { return p.raw.Write(p.out.wait) }
+func (p *poller) WaitRead() error               { return p.raw.Read(p.in.wait) }
+func (p *poller) WaitWrite() error              { return p.raw.Write(p.out.wait) }
 
 func (p *poller) TryWrite(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
