@@ -6,6 +6,7 @@ package tlsconn
 type poller struct {
 	readPoller
 	writePoller
+	young bool
 }
 
 func (*poller) init(Stream) bool { return false }

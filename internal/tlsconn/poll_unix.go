@@ -16,9 +16,11 @@ import (
 // RawConn.Control gives the descriptor without looking at deadlines, RawConn.Read and RawConn.Write park until it may be
 // ready. Their closures are made once, since a call would allocate them.
 type poller struct {
-	raw syscall.RawConn
-	in  direction
-	out direction
+	raw    syscall.RawConn
+	in     direction
+	out    direction
+	young  bool // the session opens
+	parked bool // by the WaitRead that is at work
 }
 
 // A direction is one call at a time.
@@ -45,12 +47,13 @@ func (p *poller) init(c Stream) bool {
 	}
 	p.raw = raw
 	_, file := c.(*os.File)
-	p.in.init(p.in.reads(file), unix.POLLIN)
-	p.out.init(p.out.writes(file), unix.POLLOUT)
+	p.in.init(p.in.reads(file), p.readable)
+	p.out.init(p.out.writes(file), p.writable)
 	return true
 }
 
-func (d *direction) init(op func(fd uintptr, b []byte) (int, error), events int16) {
+func (d *direction) init(op func(fd uintptr, b []byte) (int, error), wait func(fd uintptr) bool) {
+	d.wait = wait
 	d.try = func(fd uintptr) {
 		for {
 			if d.n, d.err = op(fd, d.b); d.err != syscall.EINTR {
@@ -58,7 +61,6 @@ func (d *direction) init(op func(fd uintptr, b []byte) (int, error), events int1
 			}
 		}
 	}
-	d.wait = func(fd uintptr) bool { return d.ready(fd, events) }
 }
 
 func read(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
@@ -83,8 +85,22 @@ func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) 
 }
 
 func (p *poller) TryRead(b []byte) (int, error) { return p.in.do(p.raw, "read", b) }
-func (p *poller) WaitRead() error               { return p.raw.Read(p.in.wait) }
 func (p *poller) WaitWrite() error              { return p.raw.Write(p.out.wait) }
+
+func (p *poller) WaitRead() error {
+	p.parked = false
+	return p.raw.Read(p.in.wait)
+}
+
+// readable is asked before parking, and by whoever was woken. While a session opens that one can read, and if not, TryRead says
+// so; later the question gives who sends the time for the rest of a batch.
+func (p *poller) readable(fd uintptr) bool {
+	woken := p.parked
+	p.parked = true
+	return woken && p.young || p.in.ready(fd, unix.POLLIN)
+}
+
+func (p *poller) writable(fd uintptr) bool { return p.out.ready(fd, unix.POLLOUT) }
 
 func (p *poller) TryWrite(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {

@@ -180,6 +180,7 @@ func (s *sock) waitRead() error {
 		return s.readWaiting()
 	}
 	s.dry = false
+	s.own.young = s.heard < youth
 	err := s.read.WaitRead()
 	if err != nil && !isTimeout(err) {
 		s.rerr = err
