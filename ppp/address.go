@@ -50,8 +50,6 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 	}
 	s.asking = true
 	pool, user, own := c.cfg.Pool, c.auth.user, c.cfg.Addr
-	var ctx context.Context
-	ctx, c.stop = context.WithCancel(context.Background())
 	fetch := func(ctx context.Context) {
 		a := new(assignment)
 		a.err = a.ask(g, func(name string) ([]netip.Prefix, error) {
@@ -67,12 +65,14 @@ func (c *Conn) needAddress(wanted bool) (wait bool) {
 		}
 		c.pooled.Store(a)
 	}
-	if _, ok := pool.(*Pool); ok { // it has the answer at hand
-		fetch(ctx)
+	if p, ok := pool.(*Pool); ok && p.atHand() {
+		fetch(context.Background())
 		c.woken.Store(true)
-	} else {
-		c.goBeside(ctx, fetch)
+		return true
 	}
+	var ctx context.Context
+	ctx, c.stop = context.WithCancel(context.Background())
+	c.goBeside(ctx, fetch)
 	return true
 }
 
@@ -146,8 +146,10 @@ func (c *Conn) release() {
 func (c *Conn) assigned(now time.Time, a *assignment) {
 	s := &c.addr
 	s.asking, s.done = false, true
-	c.stop()
-	c.stop = nil
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
 	if a.err == nil {
 		s.back = a.back
 		for _, p := range a.got {

@@ -135,6 +135,9 @@ func (p *Pool) get(ctx context.Context, pool, user string, claimed netip.Addr) (
 	return list, nil
 }
 
+// atHand reports whether Get answers at once: it waits for no disk.
+func (p *Pool) atHand() bool { return p.File == "" }
+
 // giveBack undoes what was taken for nothing.
 func giveBack(given []*poolEntry) {
 	for _, e := range given {
