@@ -98,14 +98,15 @@ func (s *server) status(collect bool) (st status, err error) {
 
 // reach waits until the server has that many sessions.
 func (s *server) reach(sessions int) error {
+	var st status
 	for range 300 {
-		st, err := s.status(false)
-		if err != nil || st.Sessions == sessions {
+		var err error
+		if st, err = s.status(false); err != nil || st.Sessions == sessions {
 			return err
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return fmt.Errorf("the server does not come to %d sessions", sessions)
+	return fmt.Errorf("the server has %d sessions instead of %d", st.Sessions, sessions)
 }
 
 // settled waits likewise, and for garbage to be collected and given back.

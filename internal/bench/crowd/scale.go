@@ -10,43 +10,49 @@ import (
 // scale measures, for more and more sessions, what the server pays for each: memory and goroutines of one that is fresh, its
 // keepalives, and, of another server, throughput by size of packet and memory after all that.
 func scale(r *run) error {
-	counts := pick(r, []int{1, 10, 100, 1000, 10000}, []int{1, 10, 100})
-	if err := r.fresh(counts); err != nil {
-		return err
+	for _, about := range []func(s *server, f *fleet, base status) error{r.fresh, r.busy} {
+		if err := r.warmed(about); err != nil {
+			return err
+		}
 	}
-	return r.busy(counts)
+	return nil
 }
 
 // warm is how many sessions there are before any is counted: what every process needs once is no session's.
 const warm = 16
 
-// settle makes it n sessions more than the warm ones, and returns what the server says then.
-func (r *run) settle(s *server, f *fleet, n int) (status, error) {
-	if _, err := f.grow(warm + n); err != nil {
-		return status{}, err
-	}
-	return s.settled(warm + n)
-}
-
-// fresh is about sessions that have carried nothing.
-func (r *run) fresh(counts []int) error {
+// warmed has do run with a server and clients of its own, the warm ones, and with what the server says of those.
+func (r *run) warmed(do func(s *server, f *fleet, base status) error) error {
 	s, f, err := r.start()
 	if err != nil {
 		return err
 	}
 	defer s.stop()
 	defer f.close()
-	base, err := r.settle(s, f, 0)
+	if _, err := f.grow(warm); err != nil {
+		return err
+	}
+	base, err := s.settled(warm)
 	if err != nil {
 		return err
 	}
+	return do(s, f, base)
+}
+
+// counts are how many sessions there are, one after the other.
+func (r *run) counts() []int { return pick(r, []int{1, 10, 100, 1000, 10000}, []int{1, 10, 100}) }
+
+// fresh is about sessions that have carried nothing.
+func (r *run) fresh(s *server, f *fleet, base status) error {
 	r.say("%8s %10s %10s %10s", "sessions", "opened/s", "KiB fresh", "goroutines")
-	for _, n := range counts {
-		began, before := time.Now(), len(f.members)
-		if _, err := f.grow(warm + n); err != nil {
+	last := 0
+	for _, n := range r.counts() {
+		took, err := f.grow(warm + n)
+		if err != nil {
 			return err
 		}
-		opened := float64(warm+n-before) / time.Since(began).Seconds()
+		opened := float64(n-last) / took.Seconds()
+		last = n
 		st, err := s.settled(warm + n)
 		if err != nil {
 			return err
@@ -59,31 +65,24 @@ func (r *run) fresh(counts []int) error {
 			r.point("Resident memory of a fresh session", curve{X: "sessions", Y: "KiB", Log: true}, "", float64(n), kb)
 		}
 	}
-	return r.keepalives(s, counts[len(counts)-1])
+	return r.keepalives(s, last)
 }
 
 // busy is about sessions that carry much.
-func (r *run) busy(counts []int) error {
-	s, f, err := r.start()
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	defer f.close()
-	base, err := r.settle(s, f, 0)
-	if err != nil {
-		return err
-	}
+func (r *run) busy(s *server, f *fleet, base status) error {
 	r.say("%8s | up and down in Mbit/s, server CPU in s/GiB, by size of packet", "sessions")
-	for _, n := range counts {
-		if _, err := r.settle(s, f, n); err != nil {
+	n := 0
+	for _, n = range r.counts() {
+		if _, err := f.grow(warm + n); err != nil {
+			return err
+		}
+		if _, err := s.settled(warm + n); err != nil {
 			return err
 		}
 		r.say("%8d |%s", n, r.carry(s, f, n))
 		tidy()
 	}
 	time.Sleep(time.Second)
-	n := counts[len(counts)-1]
 	st, err := s.settled(warm + n)
 	if err != nil {
 		return err
