@@ -28,8 +28,8 @@ var (
 )
 
 // readHead reads up to and with the empty line that ends a head, and not one byte more: what follows belongs to SSTP,
-// or to TLS, and some clients send it in the same write. One byte a Read costs little where it is used, behind a
-// tlsconn.Conn's buffer. more is asked after each byte and may end the reading early; nil reads all.
+// or to TLS, and some clients send it in the same write. One byte a Read costs little behind a
+// tlsconn.Conn's buffer, and elsewhere a system call, of one short head. more is asked after each byte and may end the reading early; nil reads all.
 //
 // Lines end in CRLF or LF.
 func readHead(r io.Reader, head []byte, more func(head []byte) bool) ([]byte, error) {

@@ -6,7 +6,7 @@ package tlsconn
 type poller struct {
 	readPoller
 	writePoller
-	young bool
+	young bool // sock says so to every system's
 }
 
 func (*poller) init(Stream) bool { return false }
