@@ -7,8 +7,8 @@ import "golang.org/x/sys/unix"
 // calls are the system calls of a direction.
 type calls struct{ poll [1]unix.PollFd }
 
-func (c *calls) reads(bool) func(fd uintptr, b []byte) (int, error)  { return read }
-func (c *calls) writes(bool) func(fd uintptr, b []byte) (int, error) { return write }
+func reads(bool) func(c *calls, fd uintptr, b []byte) (int, error)  { return read }
+func writes(bool) func(c *calls, fd uintptr, b []byte) (int, error) { return write }
 
 // ready reports whether a descriptor is ready for events.
 func (c *calls) ready(fd uintptr, events int16) bool {

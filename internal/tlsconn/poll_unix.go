@@ -14,7 +14,8 @@ import (
 // A poller does without waiting on a descriptor that the runtime polls. Each direction is for one goroutine at a time.
 //
 // RawConn.Control gives the descriptor without looking at deadlines, RawConn.Read and RawConn.Write park until it may be
-// ready. Their closures are made once, since a call would allocate them.
+// ready. Their closures are made once, since a call would allocate them, and only those that are needed: each is memory of
+// every session.
 type poller struct {
 	raw    syscall.RawConn
 	in     direction
@@ -26,8 +27,9 @@ type poller struct {
 // A direction is one call at a time.
 type direction struct {
 	calls
-	try  func(fd uintptr)
-	wait func(fd uintptr) bool
+	op   func(c *calls, fd uintptr, b []byte) (int, error) // read or write, or what calls has instead
+	try  func(fd uintptr)                                  // d.once
+	wait func(fd uintptr) bool                             // nil: nobody has waited
 	b    []byte
 	n    int
 	err  error
@@ -47,24 +49,21 @@ func (p *poller) init(c Stream) bool {
 	}
 	p.raw = raw
 	_, file := c.(*os.File)
-	p.in.init(p.in.reads(file), p.readable)
-	p.out.init(p.out.writes(file), p.writable)
+	p.in.op, p.in.try, p.in.wait = reads(file), p.in.once, p.readable
+	p.out.op, p.out.try = writes(file), p.out.once
 	return true
 }
 
-func (d *direction) init(op func(fd uintptr, b []byte) (int, error), wait func(fd uintptr) bool) {
-	d.wait = wait
-	d.try = func(fd uintptr) {
-		for {
-			if d.n, d.err = op(fd, d.b); d.err != syscall.EINTR {
-				return
-			}
+func (d *direction) once(fd uintptr) {
+	for {
+		if d.n, d.err = d.op(&d.calls, fd, d.b); d.err != syscall.EINTR {
+			return
 		}
 	}
 }
 
-func read(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
-func write(fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }
+func read(_ *calls, fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }
+func write(_ *calls, fd uintptr, b []byte) (int, error) { return syscall.Write(int(fd), b) }
 
 // do is one read or write; 0, nil: it would wait.
 func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) {
@@ -85,7 +84,13 @@ func (d *direction) do(raw syscall.RawConn, name string, b []byte) (int, error) 
 }
 
 func (p *poller) TryRead(b []byte) (int, error) { return p.in.do(p.raw, "read", b) }
-func (p *poller) WaitWrite() error              { return p.raw.Write(p.out.wait) }
+
+func (p *poller) WaitWrite() error {
+	if p.out.wait == nil {
+		p.out.wait = p.writable
+	}
+	return p.raw.Write(p.out.wait)
+}
 
 func (p *poller) WaitRead() error {
 	p.parked = false
