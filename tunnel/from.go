@@ -17,6 +17,8 @@ type from struct {
 	router *Router
 	via    PacketWriter
 	errors limiter // ICMP errors to via: one far side's do not use up another's
+
+	prefixes []netip.Prefix // ServeLink's
 }
 
 // Write routes what the far side sent.

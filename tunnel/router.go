@@ -95,29 +95,32 @@ func (r *Router) ServeLink(ctx context.Context, l Link) (err error) {
 		l.Close()
 		return errNoRoutes
 	}
-	// Links wait in Serve, many of them, and each frame of the stack is memory: what is done once has its own.
-	defer r.unroute(l, r.route(l), &err)
-	return l.Serve(ctx, r.From(l).Write)
+	// Links wait in Serve, many of them, and each frame of the stack is memory: what is done once has its own, and this one
+	// keeps nothing but f.
+	f := r.route(l)
+	defer f.unroute(&err)
+	return l.Serve(ctx, f.Write)
 }
 
-// route routes a link's Prefixes to it, and returns them.
-func (r *Router) route(l Link) []netip.Prefix {
-	prefixes := l.Prefixes()
-	for _, p := range prefixes {
+// route routes a link's Prefixes to it.
+func (r *Router) route(l Link) *from {
+	f := &from{router: r, via: l, prefixes: l.Prefixes()}
+	for _, p := range f.prefixes {
 		r.Routes.Insert(p, l, 0)
 	}
 	if r.Logger != nil {
-		r.Logger.Debug("link routed", "prefixes", prefixes, "mtu", l.MTU())
+		r.Logger.Debug("link routed", "prefixes", f.prefixes, "mtu", l.MTU())
 	}
-	return prefixes
+	return f
 }
 
-func (r *Router) unroute(l Link, prefixes []netip.Prefix, err *error) {
-	for _, p := range prefixes {
-		r.Routes.Delete(p, l)
+// unroute undoes route.
+func (f *from) unroute(err *error) {
+	for _, p := range f.prefixes {
+		f.router.Routes.Delete(p, f.via)
 	}
-	if r.Logger != nil {
-		r.Logger.Debug("link ended", "prefixes", prefixes, "err", *err)
+	if log := f.router.Logger; log != nil {
+		log.Debug("link ended", "prefixes", f.prefixes, "err", *err)
 	}
 }
 

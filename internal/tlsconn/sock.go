@@ -181,7 +181,11 @@ func (s *sock) waitRead() error {
 	}
 	s.dry = false
 	s.own.young = s.heard < youth
-	err := s.read.WaitRead()
+	return s.waited(s.read.WaitRead())
+}
+
+// waited says what has come of a wait. Streams wait in what calls it, many of them, so its frame is not beneath them.
+func (s *sock) waited(err error) error {
 	if err != nil && !isTimeout(err) {
 		s.rerr = err
 	}
