@@ -59,7 +59,8 @@ type conn struct {
 	timer   time.Time // of the state: negotiation, T1, T2
 	heard   time.Time // when the last packet came
 	asked   time.Time // when an Echo Request was sent since then
-	first   [][]byte  // frames that came with the packet that began PPP
+	first   [][]byte  // what ReadFrames is about to return
+	failed  error     // likewise
 	naks    int
 	echoes  int    // Echo Requests that are to be answered
 	moved   bool   // a control packet has moved the timers: they are armed anew
@@ -101,15 +102,16 @@ func (c *conn) setState(s state) {
 // open. Sessions wait in it, many of them, and each frame of the stack is memory: so there is no defer.
 func (c *conn) ReadFrames() (frames [][]byte, err error) {
 	c.reading.Lock()
-	frames, c.first = c.first, nil
-	for done := frames != nil; !done; {
-		if err = c.ready(); err != nil {
+	for done := c.first != nil; !done; {
+		if c.failed = c.ready(); c.failed != nil {
 			break
 		}
-		frames, err = c.stream.ReadFrames()
-		frames, err, done = c.took(frames, err)
+		c.first, c.failed = c.stream.ReadFrames()
+		done = c.took()
 		c.answer()
 	}
+	frames, err = c.first, c.failed
+	c.first, c.failed = nil, nil
 	c.reading.Unlock()
 	return frames, err
 }
@@ -136,24 +138,23 @@ func (c *conn) ready() error {
 	return nil
 }
 
-// took acts on what a read has brought; done: it is ReadFrames's to return.
-func (c *conn) took(packets [][]byte, err error) (frames [][]byte, _ error, done bool) {
+// took acts on what a read has brought; done: what is left of it is ReadFrames's to return.
+func (c *conn) took() (done bool) {
 	now := time.Now()
-	switch {
+	switch err := c.failed; {
 	case err == nil:
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.expire(now)
-		done = c.err == nil && c.readExpired(now)
-		return nil, os.ErrDeadlineExceeded, done
+		return c.err == nil && c.readExpired(now)
 	default:
 		c.lost(err)
-		return nil, nil, false
+		return false
 	}
 	was := c.state
-	if frames = c.take(packets, now); len(frames) > 0 {
-		return frames, nil, true // an end that came behind them is told by the next call
+	if c.first = c.take(c.first, now); len(c.first) > 0 {
+		return true // an end that came behind them is told by the next call
 	}
-	return nil, nil, c.err == nil && c.state != was && c.state != held
+	return c.err == nil && c.state != was && c.state != held
 }
 
 // take handles the control packets of a batch, in their order among the data packets, and returns the PPP frames that
@@ -269,11 +270,14 @@ func (c *conn) Hold() {
 	c.stream.Hold()
 }
 
-// Release ends Hold.
+// Release ends Hold. What there were timers for is through: they are armed anew, since an idle session should not wake for
+// nothing, and here, since on its own goroutine it would take a larger stack for that alone.
 func (c *conn) Release() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.stream.Release()
+	c.moved = true
+	c.arm(time.Now())
 }
 
 // Binds implements ppp.FrameConn: always.

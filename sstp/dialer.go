@@ -1,6 +1,7 @@
 package sstp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/dialway/dialway/internal/tlsconn"
@@ -61,9 +63,10 @@ type dial struct {
 	*Dialer
 	host, port string
 
-	nc   net.Conn
-	tls  *tlsconn.Conn
-	call ppp.Call
+	nc     net.Conn
+	tls    *tlsconn.Conn
+	call   ppp.Call
+	linked atomic.Bool // there is a link, which says goodbye
 }
 
 // run does the steps.
@@ -73,7 +76,9 @@ func (d *dial) run(ctx context.Context) (*ppp.Conn, error) {
 		return nil, err
 	}
 	d.nc = nc
-	fc, err := d.preface(ctx)
+	stop := context.AfterFunc(ctx, d.cut)
+	defer stop()
+	fc, err := d.preface()
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -84,9 +89,7 @@ func (d *dial) run(ctx context.Context) (*ppp.Conn, error) {
 		config = new(ppp.Config)
 	}
 	link := ppp.Client(fc, d.call, config)
-	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(goodbyeTime, func() { nc.Close() })
-	})
+	d.linked.Store(true)
 	err = link.Open(ctx)
 	if !stop() && err == nil { // ctx ended as the link opened: the connection is about to be cut
 		link.Close()
@@ -100,10 +103,18 @@ func (d *dial) run(ctx context.Context) (*ppp.Conn, error) {
 	return link, nil
 }
 
-// preface runs TLS, HTTP and Call Connect. ctx ends each of its waits by closing the connection.
-func (d *dial) preface(ctx context.Context) (fc *conn, err error) {
-	stop := context.AfterFunc(ctx, func() { d.nc.Close() })
-	defer stop()
+// cut is called when ctx has ended: it ends every wait of preface by closing the connection, and leaves a link the time for a
+// goodbye.
+func (d *dial) cut() {
+	if d.linked.Load() {
+		time.AfterFunc(goodbyeTime, func() { d.nc.Close() })
+	} else {
+		d.nc.Close()
+	}
+}
+
+// preface runs TLS, HTTP and Call Connect.
+func (d *dial) preface() (fc *conn, err error) {
 	for _, step := range []func() error{d.startTLS, d.request} {
 		if err := step(); err != nil {
 			return nil, err
@@ -113,9 +124,6 @@ func (d *dial) preface(ctx context.Context) (fc *conn, err error) {
 	if err := fc.connect(); err != nil {
 		fc.Close()
 		return nil, err
-	}
-	if !stop() {
-		return nil, context.Cause(ctx)
 	}
 	return fc, nil
 }
@@ -177,7 +185,7 @@ func (d *dial) newConn() *conn {
 		stream:      ppp.NewStream(d.tls, framing{}),
 		hello:       orDefault(d.Hello, defaultHello),
 		negotiation: orDefault(d.NegotiationTimeout, defaultNegotiation),
-		log:         d.logger().With("server", d.host),
+		log:         callLogger(d.Logger, "server", d.host),
 	}
 	c.leaf = d.call.TLS.PeerCertificates[0].Raw
 	c.allowSHA1 = d.SHA1
@@ -185,10 +193,7 @@ func (d *dial) newConn() *conn {
 }
 
 func (d *Dialer) logger() *slog.Logger {
-	if d.Logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return d.Logger
+	return cmp.Or(d.Logger, silent)
 }
 
 // dialNet dials by NetDial or net.

@@ -140,7 +140,7 @@ func (ts *testServer) dialRaw(t testing.TB) *rawClient {
 		t.Fatal(err)
 	}
 	d.nc = nc
-	fc, err := d.preface(t.Context())
+	fc, err := d.preface()
 	if err != nil {
 		t.Fatal(err)
 	}

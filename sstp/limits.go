@@ -55,9 +55,7 @@ func (s *Server) admit(base context.Context, nc net.Conn) *session {
 		return nil
 	}
 	x := &session{server: s, nc: nc, base: base, began: time.Now(), call: new(ppp.Call)}
-	ctx, stop := context.WithDeadlineCause(base, x.began.Add(orDefault(s.EstablishTimeout, defaultEstablish)), errEstablish)
-	x.ctx, x.cancel = context.WithCancelCause(ctx)
-	x.stop = stop
+	x.ctx, x.cancel = context.WithCancelCause(base)
 	if s.sessions == nil {
 		s.sessions = make(map[*session]struct{})
 	}
@@ -98,7 +96,22 @@ func (s *Server) established(x *session) error {
 		return ErrServerClosed
 	}
 	x.phase = establishing
+	x.timer.Reset(time.Until(x.began.Add(orDefault(s.EstablishTimeout, defaultEstablish))))
 	return nil
+}
+
+// late ends what has taken too long: a handshake by closing the connection, which ends every wait in it, a PROXY header's
+// included; what comes after by its context.
+func (x *session) late() {
+	x.server.mu.Lock()
+	defer x.server.mu.Unlock()
+	switch x.phase {
+	case handshaking:
+		x.nc.Close()
+		x.stopMaking(errHandshake) // it may wait for its turn
+	case establishing:
+		x.stopMaking(errEstablish)
+	}
 }
 
 // opens makes a session of a connection in the making.
@@ -157,7 +170,7 @@ func (x *session) shutdown() {
 	case handshaking:
 		x.cut() // there is nothing yet to say goodbye to
 	case establishing:
-		x.stopMaking()
+		x.stopMaking(ErrServerClosed)
 	case running:
 		x.handler.end(ErrServerClosed)
 		x.link.Terminate(ppp.AdminReboot, "server shutting down")
@@ -165,16 +178,16 @@ func (x *session) shutdown() {
 }
 
 // stopMaking ends the context of the making, if that is not over. The server's lock is held.
-func (x *session) stopMaking() {
+func (x *session) stopMaking(why error) {
 	if x.cancel != nil {
-		x.cancel(ErrServerClosed)
+		x.cancel(why)
 	}
 }
 
 // cut ends a session at once. The server's lock is held.
 func (x *session) cut() {
 	x.nc.Close()
-	x.stopMaking()
+	x.stopMaking(ErrServerClosed)
 	if x.phase == running {
 		x.shutdown() // a Handler that does not serve the link hears of it by its context
 	}

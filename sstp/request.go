@@ -43,6 +43,15 @@ func mayBeDuplex(head []byte) bool {
 	return bytes.EqualFold(bytes.TrimSpace(version), []byte("HTTP/1.1"))
 }
 
+// goesOnDuplex is mayBeDuplex for who asks it at each byte: of what has been said of those before only the last is looked at.
+func goesOnDuplex(head []byte) bool {
+	const want = duplexMethod + " " + duplexPath
+	if n := len(head); n <= len(want) {
+		return bytes.EqualFold(head[n-1:], []byte(want[n-1:n]))
+	}
+	return mayBeDuplex(head)
+}
+
 // parseRequest reads the head of a request that mayBeDuplex has let through.
 func parseRequest(b []byte) (request, error) {
 	h, err := parseHead(b)
@@ -62,8 +71,10 @@ func parseRequest(b []byte) (request, error) {
 	if string(path) != duplexPath {
 		r.path = tag(path)
 	}
-	if values, err := url.ParseQuery(string(query)); err == nil {
-		r.tenant = tag([]byte(values.Get("tenantid")))
+	if len(query) > 0 {
+		if values, err := url.ParseQuery(string(query)); err == nil {
+			r.tenant = tag([]byte(values.Get("tenantid")))
+		}
 	}
 	return r, nil
 }
@@ -88,8 +99,17 @@ func appendCorrelation(b []byte) []byte {
 	rand.Read(g[:])
 	g[6] = g[6]&0x0f | 0x40 // RFC 9562 section 5.4
 	g[8] = g[8]&0x3f | 0x80
-	return fmt.Appendf(b, "{%X-%X-%X-%X-%X}", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
+	b = append(b, '{')
+	for i, c := range g {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = append(b, upperHex[c>>4], upperHex[c&15])
+	}
+	return append(b, '}')
 }
+
+const upperHex = "0123456789ABCDEF"
 
 // appendAccept appends a server's 200: few lines, and to be written at once, since sstp-client takes a read that ends
 // in a line feed for the whole answer and gives up after seven lines.

@@ -1,6 +1,7 @@
 package sstp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -274,10 +275,18 @@ func (s *Server) tlsOfAll() *tls.Config {
 }
 
 func (s *Server) logger() *slog.Logger {
-	if s.Logger == nil {
-		return slog.New(slog.DiscardHandler)
+	return cmp.Or(s.Logger, silent)
+}
+
+// silent is the Logger of who has none.
+var silent = slog.New(slog.DiscardHandler)
+
+// callLogger is the logger of one call.
+func callLogger(l *slog.Logger, key string, value any) *slog.Logger {
+	if l == nil {
+		return silent
 	}
-	return s.Logger
+	return l.With(key, value)
 }
 
 func (s *Server) isClosing() bool {

@@ -27,16 +27,15 @@ type session struct {
 	nc     net.Conn // as accepted
 	base   context.Context
 	began  time.Time
-	ctx    context.Context // of the making: ends with EstablishTimeout, Shutdown or Close
+	ctx    context.Context // of the making: ends with its time, Shutdown or Close
 	cancel context.CancelCauseFunc
-	stop   context.CancelFunc
 
 	// What was learned on the way.
 	conn net.Conn  // nc, or TLS over it
 	leaf []byte    // the certificate that was served
 	call *ppp.Call // the link's own once it is open
 
-	timer *time.Timer // of the handshake: closes nc; nil when that is over
+	timer *time.Timer // of the making: late
 	given bool        // somebody else's now
 	turn  bool        // its handshake computes
 
@@ -61,19 +60,18 @@ func (x *session) begin() {
 		x.end(err)
 		return
 	}
-	ctx, err := x.opened(link)
-	if err != nil {
+	if err := x.opened(link); err != nil {
 		hangUp(link, ppp.NASRequest, "no room")
 		x.end(err)
 		return
 	}
-	go x.serve(ctx, link)
+	go x.serve()
 }
 
 // serve is the goroutine of an open session. While a session is idle, this frame and those above it are most of its memory.
-func (x *session) serve(ctx context.Context, link *ppp.Conn) {
-	err := x.server.Handler(ctx, link)
-	hangUp(link, ppp.NASRequest, "")
+func (x *session) serve() {
+	err := x.server.Handler(x.handler, x.link)
+	hangUp(x.link, ppp.NASRequest, "")
 	x.handler.end(context.Canceled)
 	x.end(err)
 }
@@ -91,12 +89,14 @@ func (x *session) end(err error) {
 func (x *session) made() {
 	s := x.server
 	s.mu.Lock()
-	cancel, stop := x.cancel, x.stop
-	x.ctx, x.cancel, x.stop, x.timer = nil, nil, nil, nil
+	cancel, timer := x.cancel, x.timer
+	x.ctx, x.cancel, x.timer = nil, nil, nil
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel(nil)
-		stop()
+	}
+	if timer != nil {
+		timer.Stop()
 	}
 }
 
@@ -129,12 +129,10 @@ func (x *session) fate(err error) func(*ServerStats) {
 	return func(s *ServerStats) { s.HandshakeFailed++ }
 }
 
-// handshake is the straight part, up to the Call Connect Ack: who is it, TLS, HTTP, Call Connect. The connection is
-// closed when its time is over, which ends every wait in here, a PROXY header's included.
+// handshake is the straight part, up to the Call Connect Ack: who is it, TLS, HTTP, Call Connect.
 func (x *session) handshake() (fc *conn, err error) {
 	limit := orDefault(x.server.HandshakeTimeout, defaultHandshake)
-	x.timer = time.AfterFunc(limit, func() { x.nc.Close() })
-	defer x.timer.Stop()
+	x.timer = time.AfterFunc(limit, x.late)
 	for _, step := range []func() error{x.locate, x.startTLS, x.readRequest} {
 		if err := step(); err != nil {
 			if time.Since(x.began) >= limit {
@@ -156,7 +154,7 @@ func (x *session) handshake() (fc *conn, err error) {
 
 // locate finds out where the connection comes from, and whether it may.
 func (x *session) locate() error {
-	x.call = &ppp.Call{
+	*x.call = ppp.Call{
 		Tunnel: "SSTP",
 		Remote: addrPort(x.nc.RemoteAddr()), // may wait for a PROXY header
 		Local:  addrPort(x.nc.LocalAddr()),
@@ -207,7 +205,7 @@ func (x *session) startTLS() error {
 func (x *session) readRequest() error {
 	duplex := true
 	head, err := readHead(x.conn, nil, func(head []byte) bool {
-		duplex = mayBeDuplex(head)
+		duplex = goesOnDuplex(head)
 		return duplex
 	})
 	if err != nil {
@@ -274,7 +272,7 @@ func (x *session) newConn() *conn {
 		server:      true,
 		hello:       orDefault(s.Hello, defaultServerHello),
 		negotiation: orDefault(s.NegotiationTimeout, defaultNegotiation),
-		log:         s.logger().With("remote", x.call.Remote),
+		log:         callLogger(s.Logger, "remote", x.call.Remote),
 	}
 	c.zero = s.AcceptZeroKeyEAP
 	if s.TLSConfig == nil {
@@ -300,18 +298,19 @@ func (x *session) open(fc *conn) (*ppp.Conn, error) {
 }
 
 // opened makes a session of an open link, and the Handler's context.
-func (x *session) opened(link *ppp.Conn) (context.Context, error) {
+func (x *session) opened(link *ppp.Conn) error {
 	s := x.server
-	ctx := &handlerContext{base: x.base, link: link}
-	if err := s.opens(x, link, ctx); err != nil {
-		return nil, err
+	if err := s.opens(x, link, &handlerContext{base: x.base, link: link}); err != nil {
+		return err
 	}
 	x.made()
 	rest(x.nc, orDefault(s.Hello, defaultServerHello))
 	x.call = link.Info().Call
-	s.logger().Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
-		"addr", link.Info().Peer)
-	return ctx, nil
+	if s.Logger != nil {
+		s.Logger.Info("sstp: session opened", "id", x.call.ID, "user", link.Info().User, "remote", x.call.Remote,
+			"addr", link.Info().Peer)
+	}
+	return nil
 }
 
 // hangUp says goodbye on a link that its Handler has not served to its end.

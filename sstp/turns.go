@@ -1,6 +1,7 @@
 package sstp
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"sync"
@@ -30,25 +31,21 @@ type turn struct {
 	come  chan struct{}
 }
 
-// take waits for a turn until the time is over or done closes, and reports whether it has come. give ends it.
-func (t *turns) take(end time.Time, done <-chan struct{}) bool {
+// take waits for a turn until ctx ends, and reports whether it has come. give ends it.
+func (t *turns) take(ctx context.Context) bool {
 	t.mu.Lock()
 	if t.busy < runtime.GOMAXPROCS(0) && len(t.wait) == 0 {
 		t.busy++
 		t.mu.Unlock()
 		return true
 	}
-	now := time.Now()
-	me := &turn{since: now, come: make(chan struct{})}
+	me := &turn{since: time.Now(), come: make(chan struct{})}
 	t.wait = append(t.wait, me)
 	t.mu.Unlock()
-	limit := time.NewTimer(end.Sub(now))
-	defer limit.Stop()
 	select {
 	case <-me.come:
 		return true
-	case <-done:
-	case <-limit.C:
+	case <-ctx.Done():
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,9 +85,8 @@ func (t *turns) waited(now time.Time) time.Duration {
 
 // takeTurn waits until this handshake may compute.
 func (x *session) takeTurn() error {
-	limit := orDefault(x.server.HandshakeTimeout, defaultHandshake)
-	if !x.server.turns.take(x.began.Add(limit), x.ctx.Done()) {
-		return errHandshake
+	if !x.server.turns.take(x.ctx) {
+		return context.Cause(x.ctx)
 	}
 	x.turn = true
 	return nil

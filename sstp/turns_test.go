@@ -1,6 +1,7 @@
 package sstp
 
 import (
+	"context"
 	"crypto/tls"
 	"net/netip"
 	"runtime"
@@ -15,31 +16,32 @@ func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ts turns
 		n := runtime.GOMAXPROCS(0)
-		late := time.Now().Add(time.Hour)
 		for range n {
-			if !ts.take(late, nil) {
+			if !ts.take(t.Context()) {
 				t.Fatal("no turn, and nobody has one")
 			}
 		}
 		order := make(chan int, 4)
-		gone := make(chan struct{})
+		gone, leave := context.WithCancel(t.Context())
 		for i := range 4 {
 			go func() {
-				end, done := late, (<-chan struct{})(nil)
+				ctx := t.Context()
 				switch i {
 				case 1: // gives up by time
-					end = time.Now().Add(2 * time.Second)
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
+					defer cancel()
 				case 2: // by being told
-					done = gone
+					ctx = gone
 				}
-				if ts.take(end, done) {
+				if ts.take(ctx) {
 					order <- i
 				}
 			}()
 			synctest.Wait()
 		}
 		time.Sleep(3 * time.Second)
-		close(gone)
+		leave()
 		synctest.Wait()
 		if w := ts.waited(time.Now()); w != 3*time.Second {
 			t.Errorf("the first has waited %v", w)
@@ -116,7 +118,7 @@ func TestHandshakesWaitForTheirTurn(t *testing.T) {
 		ts := startServer(&Server{})
 		defer ts.stop()
 		for range runtime.GOMAXPROCS(0) {
-			ts.turns.take(time.Now().Add(time.Hour), nil) // and never gives it
+			ts.turns.take(t.Context()) // and never gives it
 		}
 		began := time.Now()
 		if _, err := ts.dialer().DialContext(t.Context(), "vpn"); err == nil || time.Since(began) != defaultHandshake {
