@@ -19,18 +19,17 @@ type authState struct {
 	strongest AuthProtocol // the first method a client proved itself by: never a weaker one later
 	eapType   uint8
 
-	round  int // LCP's, counted: methods and answers of an earlier one are not heard
-	asking int // for this round the Authenticator is at work
-	host   methodRound
-	stop   context.CancelFunc // of what runs beside R for this round
-	next   *AuthRequest       // what to ask when one of an earlier round has ended
+	round  int          // LCP's, counted: methods and answers of an earlier one are not heard
+	asking int          // for this round the Authenticator is at work
+	host   *methodRound // of this round; nil: none yet
+	next   *AuthRequest // what to ask when one of an earlier round has ended
 
-	peer    string         // Grant.User, which stays
-	user    string         // Grant.User, or Config.User
-	claimed string         // AuthRequest.User
-	keys    *keys          // of the authentication in which the server is the authenticator; nil: none yet, or the transport's
-	book    *challengeBook // nil: nothing noted
-	asked   []byte         // what the peer asked for and was not given
+	peer    string        // Grant.User, which stays
+	user    string        // Grant.User, or Config.User
+	claimed string        // AuthRequest.User
+	keys    *keys         // of the authentication in which the server is the authenticator; nil: none yet, or the transport's
+	book    challengeBook // what this end asked
+	asked   []byte        // what the peer asked for and was not given
 }
 
 // keys are what an authentication yields for the transport to bind to.
@@ -50,8 +49,13 @@ func (s *authState) forget() {
 	s.verifier, s.prover, s.granted, s.proved = nil, nil, false, false
 	s.keys, s.next = nil, nil
 	s.round++
-	if s.stop != nil {
-		s.stop()
+	s.stopWork()
+}
+
+// stopWork ends what runs beside R for this round.
+func (s *authState) stopWork() {
+	if s.host != nil {
+		s.host.work.end(context.Canceled)
 	}
 }
 
@@ -132,8 +136,7 @@ func (c *Conn) authenticate(now time.Time) {
 		})
 		return
 	}
-	s.host = methodRound{Conn: c, round: s.round}
-	s.host.ctx, s.stop = context.WithCancel(context.Background()) // stopWork ends it
+	s.host = &methodRound{Conn: c, round: s.round}
 	var err error
 	if demanded != NoProtocol {
 		if s.verifier, err = newVerifier(demanded, s.host); err != nil {

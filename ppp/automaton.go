@@ -51,7 +51,7 @@ type automaton struct {
 	layer   layer
 	link    *Conn
 	expires time.Time // restart timer; zero: stopped
-	sent    []byte    // the last request's options: an Ack must repeat them
+	sent    []byte    // the last request's options: an Ack must repeat them; nil once the layer is up
 	why     error     // why the layer finishes
 	held    []byte    // a Configure-Request that waits, whole packet
 }
@@ -95,7 +95,7 @@ func (a *automaton) event(e fsmEvent, now time.Time, reply func()) {
 		a.expires = time.Time{}
 	}
 	if actions&actLayerUp != 0 {
-		a.rounds, a.naks, a.bad = 0, 0, 0
+		a.rounds, a.naks, a.bad, a.sent = 0, 0, 0, nil
 		a.layer.up(now)
 	}
 	if actions&actLayerFinished != 0 {

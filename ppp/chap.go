@@ -29,14 +29,14 @@ type chapVerifier struct {
 	host      methodHost
 	protocol  AuthProtocol // CHAP or MSCHAPv2
 	state     verifierState
-	challenge []byte // what a Response answers
-	packet    []byte // the Challenge, to be repeated
-	id        byte   // of the Challenge
+	challenge [challengeLen]byte // what a Response answers
+	packet    []byte             // the Challenge, to be repeated until there is an answer
+	id        byte               // of the Challenge
 	tries     int
 	at        time.Time
 
 	answered byte   // the identifier of what was decided last
-	response []byte // its data
+	response []byte // its data, while a retry may follow
 	result   []byte // the Success or Failure for it
 	user     string
 	attempt  int
@@ -48,19 +48,18 @@ func (m *chapVerifier) begin(now time.Time) {
 	m.newChallenge(nil)
 	m.id = m.host.nextID()
 	name := cmp.Or(m.host.settings().User, ownName)
-	m.packet = appendPacket(nil, chapChallenge, m.id, appendCHAPValue(nil, m.challenge, clip(name, maxName)))
+	m.packet = appendPacket(nil, chapChallenge, m.id, appendCHAPValue(nil, m.challenge[:], clip(name, maxName)))
 	m.send(now)
 }
 
 // newChallenge makes what the next Response answers, unless the Authenticator wants another.
 func (m *chapVerifier) newChallenge(wanted []byte) {
-	m.challenge = make([]byte, challengeLen)
 	if len(wanted) == challengeLen {
-		copy(m.challenge, wanted)
+		copy(m.challenge[:], wanted)
 	} else {
-		m.host.random(m.challenge)
+		m.host.random(m.challenge[:])
 	}
-	m.host.challenges().note(m.challenge)
+	m.host.challenges().note(m.challenge[:])
 }
 
 // send sends the Challenge. Repeated, it is the same packet: with a new identifier, as RFC 1994 section 4.1 can be read,
@@ -95,8 +94,13 @@ func (m *chapVerifier) refused() *AuthError {
 	return nil
 }
 
-// over ends the timers.
-func (m *chapVerifier) over(s verifierState) { m.state, m.at = s, time.Time{} }
+// over ends the timers, and forgets what is not looked at again.
+func (m *chapVerifier) over(s verifierState) {
+	m.state, m.at, m.packet = s, time.Time{}, nil
+	if s == verifierGranted || s == verifierRefused {
+		m.response = nil
+	}
+}
 
 func (m *chapVerifier) receive(now time.Time, pkt []byte) {
 	code, id, data, ok := parsePacket(pkt)
@@ -173,7 +177,7 @@ func (m *chapVerifier) decide(id byte, data []byte, req *AuthRequest) {
 	m.answered, m.response = id, bytes.Clone(data)
 	m.attempt++
 	req.Protocol, req.User, req.Attempt, req.Identifier = m.protocol, m.user, m.attempt, id
-	req.Challenge = bytes.Clone(m.challenge)
+	req.Challenge = bytes.Clone(m.challenge[:])
 	m.host.ask(req)
 }
 
@@ -234,7 +238,7 @@ func (m *chapVerifier) fail(now time.Time, e *AuthError) {
 		f.retry, next = true, verifierRetries
 	}
 	m.newChallenge(e.Challenge)
-	copy(f.challenge[:], m.challenge)
+	f.challenge = m.challenge
 	m.finish(chapFailure, f.append(nil))
 	m.over(next)
 	if next == verifierRefused {

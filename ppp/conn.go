@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/hex"
@@ -8,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,11 +33,10 @@ type Conn struct {
 	log    *slog.Logger
 	rand   io.Reader // crypto/rand but in tests
 
-	ctx    context.Context // ends with the session
-	cancel context.CancelCauseFunc
+	ctx    lateContext        // ends with the session
 	stop   context.CancelFunc // of what runs beside R for the link, rather than for a method; nil: nothing has
 	beside sync.WaitGroup
-	over   chan struct{} // closed when all is done, the pool's addresses given back
+	over   sync.WaitGroup // until all is done, the pool's addresses given back
 
 	r      sync.Mutex  // held by whoever is R
 	unused *time.Timer // ends an open link that nobody serves
@@ -75,6 +74,7 @@ type Conn struct {
 
 // A link is the part of a Conn that belongs to R.
 type link struct {
+	to         func(bufs [][]byte, offset int) (int, error) // Serve's; nil: nobody serves
 	phase      phase
 	ids        byte
 	bindCalled bool
@@ -141,23 +141,19 @@ func newConn(fc FrameConn, call Call, config *Config, server bool) *Conn {
 	if config == nil {
 		config = new(Config)
 	}
-	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader, over: make(chan struct{})}
+	c := &Conn{fc: fc, call: call, cfg: config, server: server, rand: crand.Reader}
+	c.over.Add(1)
 	if c.call.ID == "" {
 		var b [8]byte
 		c.random(b[:])
 		c.call.ID = hex.EncodeToString(b[:])
 	}
-	c.setLogger(config.Logger)
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.log = cmp.Or(config.Logger, silent)
 	return c
 }
 
-func (c *Conn) setLogger(l *slog.Logger) {
-	if l == nil {
-		l = slog.New(slog.DiscardHandler)
-	}
-	c.log = l
-}
+// silent is the Logger of a Config that has none.
+var silent = slog.New(slog.DiscardHandler)
 
 // Addrs returns this end's addresses: the IPv4 address and the IPv6 link-local one, where they were agreed, and the single
 // addresses that Own was told.
@@ -196,7 +192,7 @@ func (c *Conn) Outer() netip.Addr { return c.call.Remote.Addr() }
 // DNS returns the name servers the far side named.
 func (c *Conn) DNS() []netip.Addr {
 	if i := c.info.Load(); i != nil {
-		return slices.Clone(i.dns)
+		return i.servers.dns()
 	}
 	return nil
 }
@@ -204,7 +200,7 @@ func (c *Conn) DNS() []netip.Addr {
 // NBNS returns the NetBIOS name servers the far side named.
 func (c *Conn) NBNS() []netip.Addr {
 	if i := c.info.Load(); i != nil {
-		return slices.Clone(i.nbns)
+		return i.servers.nbns()
 	}
 	return nil
 }
@@ -213,7 +209,7 @@ func (c *Conn) NBNS() []netip.Addr {
 func (c *Conn) MTU() int { return c.Info().MTU }
 
 // Context ends with the session; context.Cause says why. What accompanies a session hangs on it.
-func (c *Conn) Context() context.Context { return c.ctx }
+func (c *Conn) Context() context.Context { return &c.ctx }
 
 // Info returns what was agreed; it does not change after Open, and is empty before but for the Call.
 func (c *Conn) Info() Info {
@@ -283,7 +279,7 @@ func (c *Conn) terminate(why *TerminatedError) {
 	// Nobody serves: the goodbye has a goroutine of its own.
 	go func() {
 		defer c.r.Unlock()
-		c.run(nil)
+		c.run()
 	}()
 }
 
@@ -298,7 +294,7 @@ var longAgo = time.Unix(1, 0)
 
 // closedError is what calls on an ended link return.
 func (c *Conn) closedError() error {
-	if err := context.Cause(c.ctx); err != nil {
+	if err := context.Cause(&c.ctx); err != nil {
 		return err
 	}
 	return net.ErrClosed

@@ -38,11 +38,11 @@ func (c *Conn) keepEarly(proto uint16, f []byte) bool {
 }
 
 // takeEarly hands on what was kept.
-func (c *Conn) takeEarly(now time.Time, to func(bufs [][]byte, offset int) (int, error)) {
+func (c *Conn) takeEarly(now time.Time) {
 	early := c.early
 	c.early = nil
 	if early != nil && c.phase == phaseOpen {
-		c.take(now, early.frames, to)
+		c.take(now, early.frames)
 	}
 }
 

@@ -28,11 +28,14 @@ type ipcp struct {
 	fixed   bool       // the address is configured here: a Nak does not change it
 	noAddr  bool       // the peer does not take the option: unnumbered
 	asks    bool       // asks for name servers
-	refused [4]bool
-	servers []netip.Addr // of serverOptions; nil: not asked
+	refused [len(serverOptions)]bool
+	servers servers
 
 	peer netip.Addr // the peer's address, as acknowledged
 }
+
+// servers are what was named for each of serverOptions; zero: none.
+type servers [len(serverOptions)][4]byte
 
 var unspecified4 = netip.AddrFrom4([4]byte{})
 
@@ -42,9 +45,7 @@ func (n *ipcp) init(c *Conn) {
 	if !n.fixed {
 		n.local = unspecified4
 	}
-	if n.asks = !c.server; n.asks {
-		n.servers = make([]netip.Addr, len(serverOptions))
-	}
+	n.asks = !c.server
 }
 
 // granted looks whether the far side is to be asked for this end's address, before the first request.
@@ -70,7 +71,7 @@ func (n *ipcp) request(b []byte) []byte {
 	if n.asks {
 		for i, typ := range serverOptions {
 			if !n.refused[i] {
-				b = appendOptionAddr(b, typ, n.servers[i])
+				b = appendOption(b, typ, n.servers[i][:])
 			}
 		}
 	}
@@ -179,8 +180,7 @@ func (n *ipcp) naked(list []byte) error {
 		if len(o.val) != 4 {
 			continue
 		}
-		v := netip.AddrFrom4([4]byte(o.val))
-		if o.typ == optIPAddress {
+		if v := netip.AddrFrom4([4]byte(o.val)); o.typ == optIPAddress {
 			if v.IsUnspecified() && n.local.IsUnspecified() && n.useOwn() {
 				continue
 			}
@@ -198,8 +198,8 @@ func (n *ipcp) naked(list []byte) error {
 		}
 		for i, typ := range serverOptions {
 			if o.typ == typ && n.asks {
-				n.servers[i] = v
-				n.refused[i] = v.IsUnspecified() // some say "none" so; to ask again would go on for ever
+				n.servers[i] = [4]byte(o.val)
+				n.refused[i] = n.servers[i] == [4]byte{} // some say "none" so; to ask again would go on for ever
 			}
 		}
 	}
@@ -239,7 +239,9 @@ func (n *ipcp) up(now time.Time) {
 		})
 		return
 	}
-	n.link.log.Debug("ppp: IPCP open", "id", n.link.call.ID, "local", n.addr(), "peer", n.peer)
+	if n.link.debugs() {
+		n.link.log.Debug("ppp: IPCP open", "id", n.link.call.ID, "local", n.addr(), "peer", n.peer)
+	}
 	n.link.networkUp(now)
 }
 
@@ -259,15 +261,15 @@ func (n *ipcp) addr() netip.Addr {
 	return n.local
 }
 
-// dns returns the name servers the peer named; nbns the NetBIOS ones.
-func (n *ipcp) dns() []netip.Addr  { return n.named(0) }
-func (n *ipcp) nbns() []netip.Addr { return n.named(1) }
+// dns returns the name servers; nbns the NetBIOS ones.
+func (s *servers) dns() []netip.Addr  { return s.named(0) }
+func (s *servers) nbns() []netip.Addr { return s.named(1) }
 
-// named returns every other server that the peer named.
-func (n *ipcp) named(first int) (out []netip.Addr) {
-	for i := first; i < len(n.servers); i += 2 {
-		if a := n.servers[i]; a.IsValid() && !a.IsUnspecified() {
-			out = append(out, a)
+// named returns every other one.
+func (s *servers) named(first int) (out []netip.Addr) {
+	for i := first; i < len(s); i += 2 {
+		if s[i] != [4]byte{} {
+			out = append(out, netip.AddrFrom4(s[i]))
 		}
 	}
 	return out

@@ -7,9 +7,13 @@ import (
 	"strings"
 )
 
+// debugs reports whether somebody reads Debug's messages. What each session says asks first: a message costs a session in
+// the making more than what it tells of, even if nobody reads it.
+func (c *Conn) debugs() bool { return c.log.Enabled(context.Background(), slog.LevelDebug) }
+
 // trace logs a control packet at Debug; decoding waits until somebody wants to see it.
 func (c *Conn) trace(what string, proto uint16, pkt []byte) {
-	if c.log.Enabled(context.Background(), slog.LevelDebug) {
+	if c.debugs() {
 		c.log.Debug("ppp: "+what, "id", c.call.ID, "packet", tracedPacket{proto, pkt})
 	}
 }

@@ -43,7 +43,7 @@ type methodHost interface {
 	over() <-chan struct{}                                   // closed when the link says goodbye, or authenticates anew
 	maxControl() int                                         // the largest packet to send
 	challenges() *challengeBook                              // what this end asked, in either direction's methods
-	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g.User is set where it is proven
+	granted(p AuthProtocol, g *Grant)                        // verifier: the far side is who it says; g is the link's own, g.User set where it is proven
 	proved(p AuthProtocol, send, recv []byte, eapType uint8) // prover: the far side accepted this end
 	refuse(err error)                                        // over: the link says goodbye; err is an *AuthError or a *NegotiationError
 	peerClient() string                                      // texts of the far side's Identification, for AuthRequest.Client

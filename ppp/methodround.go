@@ -13,20 +13,20 @@ import (
 type methodRound struct {
 	*Conn
 	round int
-	ctx   context.Context // ends with the phase's methods, which live as long as LCP is open
+	work  lateContext // ends with the phase's methods, which live as long as LCP is open
 }
 
 // live reports whether the methods of this round are the link's.
-func (r methodRound) live() bool { return r.round == r.auth.round }
+func (r *methodRound) live() bool { return r.round == r.auth.round }
 
-func (r methodRound) sendMethod(protocol uint16, pkt []byte) {
+func (r *methodRound) sendMethod(protocol uint16, pkt []byte) {
 	if r.live() {
 		r.sendFrame(protocol, pkt)
 	}
 }
 
 // ask runs the Authenticator beside R; there is one call at a time. One of an earlier round has been told to end.
-func (r methodRound) ask(req *AuthRequest) {
+func (r *methodRound) ask(req *AuthRequest) {
 	s := &r.auth
 	if !r.live() || r.phase != phaseAuthenticate {
 		return
@@ -51,7 +51,7 @@ func (r methodRound) ask(req *AuthRequest) {
 }
 
 // retry runs Config.Retry beside R.
-func (r methodRound) retry(e *AuthError) {
+func (r *methodRound) retry(e *AuthError) {
 	f := r.cfg.Retry
 	r.goBeside(func(ctx context.Context) {
 		s := &newSecret{round: r.round}
@@ -60,10 +60,10 @@ func (r methodRound) retry(e *AuthError) {
 	})
 }
 
-func (r methodRound) goBeside(f func(ctx context.Context)) { r.Conn.goBeside(r.ctx, f) }
+func (r *methodRound) goBeside(f func(ctx context.Context)) { r.Conn.goBeside(&r.work, f) }
 
 // post runs f on R, soon. Of a link that says goodbye, or authenticates again, it is dropped.
-func (r methodRound) post(f func(now time.Time)) {
+func (r *methodRound) post(f func(now time.Time)) {
 	r.posted.put(func(now time.Time) {
 		if r.live() && r.phase < phaseTerminate {
 			f(now)
@@ -73,33 +73,32 @@ func (r methodRound) post(f func(now time.Time)) {
 	r.poke()
 }
 
-func (r methodRound) over() <-chan struct{} { return r.ctx.Done() }
+func (r *methodRound) over() <-chan struct{} { return r.work.Done() }
 
-func (r methodRound) granted(p AuthProtocol, g *Grant) {
+func (r *methodRound) granted(p AuthProtocol, g *Grant) {
 	s := &r.auth
 	if !r.live() || s.granted {
 		return // a re-challenge that was answered well changes nothing
 	}
-	n := *g
-	if !mayBeAgain(s.known, s.peer, n.User) {
+	if !mayBeAgain(s.known, s.peer, g.User) {
 		r.end(time.Now(), &TerminatedError{Cause: UserError, Remote: true, Reason: "the far side authenticates again under another name"})
 		return
 	}
-	s.granted, s.known, s.peer = true, true, n.User
+	s.granted, s.known, s.peer = true, true, g.User
 	if r.server || s.user == "" {
-		s.user, s.protocol = n.User, p
+		s.user, s.protocol = g.User, p
 	}
 	if r.server {
-		s.keys = &keys{slices.Clone(n.SendKey), slices.Clone(n.RecvKey)}
+		s.keys = &keys{slices.Clone(g.SendKey), slices.Clone(g.RecvKey)}
 		if v, ok := s.verifier.(*eapVerifier); ok {
 			s.eapType = v.kind
 		}
 	}
-	n.Proof, n.SendKey, n.RecvKey = [20]byte{}, nil, nil
-	r.grant.Store(&n)
+	g.Proof, g.SendKey, g.RecvKey = [20]byte{}, nil, nil
+	r.grant.Store(g)
 }
 
-func (r methodRound) proved(p AuthProtocol, send, recv []byte, eapType uint8) {
+func (r *methodRound) proved(p AuthProtocol, send, recv []byte, eapType uint8) {
 	s := &r.auth
 	if !r.live() || s.proved {
 		return
@@ -112,22 +111,17 @@ func (r methodRound) proved(p AuthProtocol, send, recv []byte, eapType uint8) {
 	}
 }
 
-func (r methodRound) refuse(err error) {
+func (r *methodRound) refuse(err error) {
 	if r.live() {
 		r.end(time.Now(), err)
 	}
 }
 
-func (r methodRound) settings() *Config  { return r.cfg }
-func (r methodRound) called() *Call      { return &r.call }
-func (r methodRound) peerClient() string { return r.client }
+func (r *methodRound) settings() *Config  { return r.cfg }
+func (r *methodRound) called() *Call      { return &r.call }
+func (r *methodRound) peerClient() string { return r.client }
 
-func (r methodRound) challenges() *challengeBook {
-	if r.auth.book == nil {
-		r.auth.book = new(challengeBook)
-	}
-	return r.auth.book
-}
+func (r *methodRound) challenges() *challengeBook { return &r.auth.book }
 
 // nextID is the link's counter of identifiers, which all its protocols share.
 func (c *Conn) nextID() byte {
@@ -152,9 +146,7 @@ func (c *Conn) stopWork() {
 	if c.stop != nil {
 		c.stop()
 	}
-	if c.auth.stop != nil {
-		c.auth.stop()
-	}
+	c.auth.stopWork()
 }
 
 // A decision is an Authenticator's answer.
@@ -199,7 +191,7 @@ func (c *Conn) decided(now time.Time, d *decision) {
 	case d.err != nil:
 		s.host.refuse(asAuthError(d.err))
 	default:
-		s.host.granted(NoProtocol, d.grant)
+		s.host.granted(NoProtocol, grantTo(d.grant, NoProtocol, ""))
 	}
 	c.authStep(now)
 }

@@ -18,13 +18,15 @@ const minMTU6 = 1280
 // An agreed is what an open link has agreed. It is not modified.
 type agreed struct {
 	Info
-	dns, nbns []netip.Addr
-	six       []netip.Prefix // the far side's, from the pool
+	servers servers
+	six     []netip.Prefix // the far side's, from the pool
 }
 
 // bind hands the keys to the transport and opens the network phase.
 func (c *Conn) bind(now time.Time) {
-	c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
+	if c.debugs() {
+		c.log.Debug("ppp: authenticated", "id", c.call.ID, "by", c.auth.protocol, "user", c.auth.user)
+	}
 	send, recv := c.auth.takeKeys()
 	c.bindCalled = true
 	if fc, ok := c.fc.(interface{ Authenticated(AuthProtocol) }); ok {
@@ -169,7 +171,9 @@ func (c *Conn) opened(now time.Time) {
 	if c.networkErr != nil { // of one protocol, while the other opened
 		c.log.Warn("ppp: a network protocol is missing", "id", c.call.ID, "user", i.User, "why", c.networkErr)
 	}
-	c.log.Debug("ppp: link open", "id", c.call.ID, "user", i.User, "local", i.Local, "peer", i.Peer, "mtu", i.MTU)
+	if c.debugs() {
+		c.log.Debug("ppp: link open", "id", c.call.ID, "user", i.User, "local", i.Local, "peer", i.Peer, "mtu", i.MTU)
+	}
 }
 
 // agree fills Info in and lists the session.
@@ -181,7 +185,7 @@ func (c *Conn) agree(now time.Time) error {
 	}
 	if c.ipcp.opened() {
 		i.Local, i.Peer = c.ipcp.addr(), c.ipcp.peer
-		i.dns, i.nbns = c.ipcp.dns(), c.ipcp.nbns()
+		i.servers = c.ipcp.servers
 	}
 	if c.ipv6cp.opened() {
 		i.Local6, i.Peer6 = linkLocal(c.ipv6cp.id), linkLocal(c.ipv6cp.peerID)

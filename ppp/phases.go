@@ -13,7 +13,9 @@ func (c *Conn) linkUp(now time.Time) {
 		return
 	}
 	c.phase, c.phaseBy = phaseAuthenticate, time.Time{}
-	c.log.Debug("ppp: LCP open", "id", c.call.ID)
+	if c.debugs() {
+		c.log.Debug("ppp: LCP open", "id", c.call.ID)
+	}
 	if c.cfg.Identification != "" {
 		c.lcp.sendText(c.cfg.Identification)
 	}

@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -29,7 +30,7 @@ func (c *Conn) Open(ctx context.Context) error {
 		if c.asked.Load() == nil {
 			return errors.New("ppp: Open of a link that is being opened or served")
 		}
-		<-c.over // the goodbye is under way
+		c.over.Wait() // the goodbye is under way
 		return c.closedError()
 	}
 	defer c.leave()
@@ -51,16 +52,17 @@ func (c *Conn) Open(ctx context.Context) error {
 		c.end(now, err)
 	}
 	for c.phase < phaseOpen {
-		c.turn(nil)
+		c.turn()
 	}
 	c.opening = nil
 	if c.phase == phaseOpen {
+		c.wakeAt(c.deadline()) // before Release
 		c.unused = time.AfterFunc(unservedTime, func() {
 			c.terminate(&TerminatedError{Cause: NASError, Reason: "nobody serves the session"})
 		})
 		return nil
 	}
-	return c.run(nil)
+	return c.run()
 }
 
 // A holder is a transport that can have control frames wait for the next read, and then send them together: a Stream, and
@@ -119,7 +121,7 @@ func (c *Conn) start(now time.Time) error {
 		}
 		if cfg != nil {
 			c.cfg = cfg
-			c.setLogger(cfg.Logger)
+			c.log = cmp.Or(cfg.Logger, silent)
 		}
 	}
 	if c.server && c.cfg.Authenticator == nil && !c.cfg.NoAuth {
@@ -140,13 +142,13 @@ func (c *Conn) start(now time.Time) error {
 	return nil
 }
 
-// run turns until the link is over, and returns why. to is nil for a link that only says goodbye.
-func (c *Conn) run(to func(bufs [][]byte, offset int) (int, error)) error {
+// run turns until the link is over, and returns why.
+func (c *Conn) run() error {
 	if c.phase == phaseNew {
 		c.unborn()
 	}
 	for c.phase != phaseDead {
-		c.turn(to)
+		c.turn()
 	}
 	return c.finish()
 }
@@ -163,22 +165,19 @@ func (c *Conn) unborn() {
 //
 // Links wait in here, many of them, and each frame of the stack is memory: so what arms and what acts are functions of
 // their own.
-func (c *Conn) turn(to func(bufs [][]byte, offset int) (int, error)) {
+func (c *Conn) turn() {
 	if c.arm() {
 		frames, err := c.fc.ReadFrames()
-		c.took(frames, err, to)
+		c.took(frames, err)
 	}
 }
 
 // arm makes ready for a read; false: there is none.
 func (c *Conn) arm() bool {
 	for again := true; again; again = !c.deadline().Equal(c.armed) { // what it sees may move the timers
-		if d := c.deadline(); !d.Equal(c.armed) {
-			c.armed = d
-			if err := c.fc.SetReadDeadline(d); err != nil {
-				c.lost(err)
-				return false
-			}
+		if err := c.wakeAt(c.deadline()); err != nil {
+			c.lost(err)
+			return false
 		}
 		if c.look(); c.phase == phaseDead || c.opening != nil && c.phase >= phaseOpen {
 			return false
@@ -187,12 +186,21 @@ func (c *Conn) arm() bool {
 	return true
 }
 
+// wakeAt sets the deadline of the next read.
+func (c *Conn) wakeAt(d time.Time) error {
+	if d.Equal(c.armed) {
+		return nil
+	}
+	c.armed = d
+	return c.fc.SetReadDeadline(d)
+}
+
 // took acts on what a read has brought.
-func (c *Conn) took(frames [][]byte, err error, to func(bufs [][]byte, offset int) (int, error)) {
+func (c *Conn) took(frames [][]byte, err error) {
 	now := time.Now()
 	if len(frames) > 0 {
 		c.heard(now)
-		c.take(now, frames, to)
+		c.take(now, frames)
 	}
 	switch {
 	case err == nil:
@@ -388,10 +396,12 @@ func (c *Conn) finish() error {
 	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil && c.err == error(p.no) {
 		c.err = p.explain()
 	}
-	c.cancel(c.err)
+	c.ctx.end(c.err)
 	c.beside.Wait()
 	c.release()
-	close(c.over)
-	c.log.Debug("ppp: link over", "id", c.call.ID, "why", c.err)
+	c.over.Done()
+	if c.debugs() {
+		c.log.Debug("ppp: link over", "id", c.call.ID, "why", c.err)
+	}
 	return c.err
 }

@@ -19,8 +19,10 @@ func (c *Conn) Serve(ctx context.Context, to func(bufs [][]byte, offset int) (n 
 	if err != nil {
 		return err
 	}
-	c.takeEarly(time.Now(), to)
-	err = c.run(to)
+	c.to = to
+	c.takeEarly(time.Now())
+	err = c.run()
+	c.to = nil
 	stop()
 	c.r.Unlock()
 	return err
@@ -32,7 +34,7 @@ func (c *Conn) beginServe(ctx context.Context) (stop func() bool, err error) {
 		if c.asked.Load() == nil {
 			return nil, errServed
 		}
-		<-c.over // the goodbye is under way
+		c.over.Wait() // the goodbye is under way
 		return nil, c.closedError()
 	}
 	if err = c.mayServe(); err != nil {
@@ -70,7 +72,7 @@ func (c *Conn) mayServe() error {
 }
 
 // pass hands a run of packets on.
-func (c *Conn) pass(now time.Time, bufs [][]byte, offset int, to func(bufs [][]byte, offset int) (int, error)) {
+func (c *Conn) pass(now time.Time, bufs [][]byte, offset int) {
 	if c.phase != phaseOpen {
 		c.rxDrops.Add(uint64(len(bufs)))
 		return
@@ -81,7 +83,7 @@ func (c *Conn) pass(now time.Time, bufs [][]byte, offset int, to func(bufs [][]b
 	}
 	c.rxPkts.Add(uint64(len(bufs)))
 	c.rxBytes.Add(uint64(bytes))
-	if _, err := to(bufs, offset); err != nil {
+	if _, err := c.to(bufs, offset); err != nil {
 		c.end(now, &TerminatedError{Cause: NASError, Reason: "the packets' taker failed", Err: err})
 	}
 }

@@ -2,9 +2,9 @@ package ppp
 
 import "time"
 
-// take hands frames to the protocols they belong to, and runs of packets to to. frames is R's until the next read, so
+// take hands frames to the protocols they belong to, and runs of packets to whom Serve says. frames is R's until the next read, so
 // packets that pass are moved together in place.
-func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offset int) (int, error)) {
+func (c *Conn) take(now time.Time, frames [][]byte) {
 	pass, offset := frames[:0], 0
 	for _, f := range frames {
 		proto, n := parseFrame(f)
@@ -14,7 +14,7 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 		}
 		if proto == protoIPv4 || proto == protoIPv6 {
 			size := dropped
-			if to != nil {
+			if c.to != nil {
 				size = c.packet(now, proto, f[n:])
 			} else if c.keepEarly(proto, f) {
 				continue
@@ -26,7 +26,7 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 				continue
 			}
 			if n != offset && len(pass) > 0 {
-				c.pass(now, pass, offset, to)
+				c.pass(now, pass, offset)
 				pass = pass[:0]
 			}
 			pass, offset = append(pass, f[:n+size:n+size]), n
@@ -34,7 +34,7 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 		}
 		// Control frames act where they stand among the packets.
 		if len(pass) > 0 {
-			c.pass(now, pass, offset, to)
+			c.pass(now, pass, offset)
 			pass = pass[:0]
 		}
 		c.control(now, proto, f[n:])
@@ -43,7 +43,7 @@ func (c *Conn) take(now time.Time, frames [][]byte, to func(bufs [][]byte, offse
 		}
 	}
 	if len(pass) > 0 {
-		c.pass(now, pass, offset, to)
+		c.pass(now, pass, offset)
 	}
 }
 
