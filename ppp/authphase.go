@@ -59,14 +59,20 @@ func (s *authState) stopWork() {
 	}
 }
 
-// demands is what this end may ask of the far side, best first.
+// usualDemands is what an end demands whose Config.Auth is nil.
+var usualDemands = []AuthProtocol{MSCHAPv2}
+
+// demands is what this end may ask of the far side, best first; not to be modified.
 func (c *Conn) demands() []AuthProtocol {
 	if c.cfg.Authenticator == nil {
 		return nil
 	}
 	list := c.cfg.Auth
 	if list == nil {
-		list = []AuthProtocol{MSCHAPv2}
+		list = usualDemands
+	}
+	if !slices.Contains(list, NoProtocol) {
+		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(p AuthProtocol) bool { return p == NoProtocol })
 }

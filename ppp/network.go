@@ -167,6 +167,9 @@ func (c *Conn) opened(now time.Time) {
 	c.applyGrant(now)
 	c.scheduleEcho(now)
 	c.scratch, c.frame = nil, nil // an idle link keeps nothing of its making
+	if !c.hasCredentials() {
+		c.auth.book = challengeBook{} // who proves nothing answers no challenge
+	}
 	i := c.info.Load()
 	if c.networkErr != nil { // of one protocol, while the other opened
 		c.log.Warn("ppp: a network protocol is missing", "id", c.call.ID, "user", i.User, "why", c.networkErr)

@@ -276,7 +276,7 @@ func (c *conn) Release() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.stream.Release()
-	c.moved = true
+	c.moved, c.out = true, nil
 	c.arm(time.Now())
 }
 

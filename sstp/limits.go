@@ -54,7 +54,7 @@ func (s *Server) admit(base context.Context, nc net.Conn) *session {
 		s.stats.Refused++
 		return nil
 	}
-	x := &session{server: s, nc: nc, base: base, began: time.Now(), call: new(ppp.Call)}
+	x := &session{server: s, nc: nc, handler: handlerContext{base: base}, began: time.Now(), call: new(ppp.Call)}
 	x.ctx, x.cancel = context.WithCancelCause(base)
 	if s.sessions == nil {
 		s.sessions = make(map[*session]struct{})
@@ -115,7 +115,7 @@ func (x *session) late() {
 }
 
 // opens makes a session of a connection in the making.
-func (s *Server) opens(x *session, link *ppp.Conn, h *handlerContext) error {
+func (s *Server) opens(x *session, link *ppp.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -127,7 +127,7 @@ func (s *Server) opens(x *session, link *ppp.Conn, h *handlerContext) error {
 	s.notPending(x)
 	s.opened++
 	s.stats.Opened++
-	x.phase, x.link, x.handler = running, link, h
+	x.phase, x.link, x.handler.link = running, link, link
 	return nil
 }
 

@@ -25,7 +25,6 @@ var (
 type session struct {
 	server *Server
 	nc     net.Conn // as accepted
-	base   context.Context
 	began  time.Time
 	ctx    context.Context // of the making: ends with its time, Shutdown or Close
 	cancel context.CancelCauseFunc
@@ -42,7 +41,7 @@ type session struct {
 	// The server's lock guards what follows.
 	phase   phase
 	link    *ppp.Conn
-	handler *handlerContext // the Handler's
+	handler handlerContext // the Handler's
 	source  netip.Prefix
 	located bool
 	settled bool
@@ -70,7 +69,7 @@ func (x *session) begin() {
 
 // serve is the goroutine of an open session. While a session is idle, this frame and those above it are most of its memory.
 func (x *session) serve() {
-	err := x.server.Handler(x.handler, x.link)
+	err := x.server.Handler(&x.handler, x.link)
 	hangUp(x.link, ppp.NASRequest, "")
 	x.handler.end(context.Canceled)
 	x.end(err)
@@ -300,7 +299,7 @@ func (x *session) open(fc *conn) (*ppp.Conn, error) {
 // opened makes a session of an open link, and the Handler's context.
 func (x *session) opened(link *ppp.Conn) error {
 	s := x.server
-	if err := s.opens(x, link, &handlerContext{base: x.base, link: link}); err != nil {
+	if err := s.opens(x, link); err != nil {
 		return err
 	}
 	x.made()
