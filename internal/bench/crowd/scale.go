@@ -65,7 +65,17 @@ func (r *run) fresh(s *server, f *fleet, base status) error {
 			r.point("Resident memory of a fresh session", curve{X: "sessions", Y: "KiB", Log: true}, "", float64(n), kb)
 		}
 	}
-	return r.keepalives(s, last)
+	if err := r.keepalives(s, last); err != nil {
+		return err
+	}
+	st, err := s.settled(warm + last)
+	if err != nil {
+		return err
+	}
+	kb := float64(st.Resident-base.Resident) / kib / float64(last)
+	r.say("after their first keepalives: %.1f KiB for each", kb)
+	r.note(kb, "KiB after the first keepalives")
+	return nil
 }
 
 // busy is about sessions that carry much.
@@ -133,11 +143,12 @@ func (r *run) carry(s *server, f *fleet, n int) (line string) {
 	return line
 }
 
-// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute, once opening is over.
+// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute. The first keepalive
+// of each is none of it: the session's stack grows for that, once.
 func (r *run) keepalives(s *server, n int) error {
 	d := pick(r, time.Minute, time.Second)
 	tidy()
-	time.Sleep(pick(r, 5*time.Second, 0)) // a timer of the opening runs out for nothing once, within three seconds: no keepalive
+	time.Sleep(d + pick(r, 15*time.Second, 0)) // and the time in which they were opened
 	before, away := s.cpu(), stolen()
 	time.Sleep(d)
 	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
