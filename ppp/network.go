@@ -2,6 +2,7 @@ package ppp
 
 import (
 	"errors"
+	"iter"
 	"net/netip"
 	"time"
 )
@@ -42,22 +43,23 @@ func (c *Conn) bind(now time.Time) {
 		c.needAddress(true)
 	}
 	c.ipcp.granted(c.grant.Load())
-	for _, a := range c.networks() {
+	for a := range c.networks() {
 		a.open(now)
 		a.up(now)
 	}
 	c.takeHeld(now)
 }
 
-// networks returns the automata of the network protocols that are spoken on this link.
-func (c *Conn) networks() (list []*automaton) {
-	if !c.cfg.NoIPv4 {
-		list = append(list, &c.ipcp.automaton)
+// networks are the automata of the network protocols that are spoken on this link.
+func (c *Conn) networks() iter.Seq[*automaton] {
+	return func(yield func(*automaton) bool) {
+		if !c.cfg.NoIPv4 && !yield(&c.ipcp.automaton) {
+			return
+		}
+		if c.speaks6() {
+			yield(&c.ipv6cp.automaton)
+		}
 	}
-	if c.speaks6() {
-		list = append(list, &c.ipv6cp.automaton)
-	}
-	return list
 }
 
 // speaks6 reports whether IPv6 may run on this link.
@@ -98,7 +100,7 @@ func (c *Conn) networkFinished(a *automaton, why error) {
 		return
 	}
 	now := time.Now()
-	for _, a := range c.networks() {
+	for a := range c.networks() {
 		if a.alive() {
 			c.checkOpen(now)
 			return
@@ -134,7 +136,7 @@ func (c *Conn) checkOpen(now time.Time) {
 	if c.phase != phaseNetwork || !c.fc.Bound() || !c.ipcp.opened() && !c.ipv6cp.opened() || c.addr.asking {
 		return
 	}
-	for _, a := range c.networks() {
+	for a := range c.networks() {
 		if !a.opened() && a.alive() && !c.settled {
 			return
 		}

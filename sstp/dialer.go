@@ -99,7 +99,9 @@ func (d *dial) run(ctx context.Context) (*ppp.Conn, error) {
 		nc.Close()
 		return nil, err
 	}
-	d.logger().Info("sstp: session opened", "id", d.call.ID, "server", d.host, "addr", link.Info().Local)
+	if d.Logger != nil {
+		d.Logger.Info("sstp: session opened", "id", d.call.ID, "server", d.host, "addr", link.Info().Local)
+	}
 	return link, nil
 }
 

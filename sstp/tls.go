@@ -85,9 +85,9 @@ func servesCertificates(c *tls.Config) bool {
 
 // clientTLS returns the configuration of a dial to host, made of the user's, which may be nil.
 func clientTLS(user *tls.Config, pins [][32]byte, host string) *tls.Config {
-	c := new(tls.Config)
-	if user != nil {
-		c = user.Clone()
+	c := user.Clone()
+	if c == nil {
+		c = new(tls.Config)
 	}
 	tlsconn.Prepare(c)
 	c.ClientSessionCache = nil // a resumed connection shows the certificate of an older one
