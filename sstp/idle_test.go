@@ -31,6 +31,25 @@ func TestIdleSessionIsAskedOnceAMinute(t *testing.T) {
 	})
 }
 
+// TestOpenSessionSleeps: what opening had timers for wakes neither end when that is over.
+func TestOpenSessionSleeps(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ts := startServer(&Server{})
+		defer ts.stop()
+		var server *memnet.Conn
+		ts.accepted = func(c *memnet.Conn) { server = c }
+		c, ended := ts.session(t, nil)
+		synctest.Wait()
+		before, _ := server.Ops()
+		time.Sleep(defaultHello - time.Second)
+		if after, _ := server.Ops(); after != before {
+			t.Errorf("%d reads in an idle minute", after-before)
+		}
+		c.Close()
+		<-ended
+	})
+}
+
 // TestForsaken: whose far side answers no echo of PPP does not wait for the answer to a goodbye either, and tells at once
 // that the session is lost.
 func TestForsaken(t *testing.T) {
