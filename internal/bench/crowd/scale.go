@@ -143,12 +143,12 @@ func (r *run) carry(s *server, f *fleet, n int) (line string) {
 	return line
 }
 
-// keepalives measures what n idle sessions cost, over one interval of their keepalives, which is a minute. The first keepalive
-// of each is none of it: the session's stack grows for that, once.
+// keepalives measures what n idle sessions cost, over two intervals of their keepalives, which are a minute: in two minutes an
+// idle Go program collects its garbage once. The first keepalive of each is none of it: the session's stack grows for that, once.
 func (r *run) keepalives(s *server, n int) error {
-	d := pick(r, time.Minute, time.Second)
+	d := pick(r, 2*time.Minute, time.Second)
 	tidy()
-	time.Sleep(d + pick(r, 15*time.Second, 0)) // and the time in which they were opened
+	time.Sleep(pick(r, 75*time.Second, 0)) // a minute, and the time in which they were opened
 	before, away := s.cpu(), stolen()
 	time.Sleep(d)
 	part := (s.cpu() - before).Seconds() / d.Seconds() * 100
