@@ -135,10 +135,17 @@ func (c *Conn) random(b []byte) {
 
 // goBeside runs what may take long on a goroutine that ends with the session, and wakes R after.
 func (c *Conn) goBeside(ctx context.Context, f func(ctx context.Context)) {
-	c.beside.Go(func() {
+	c.beside.Add(1)
+	run := func() {
+		defer c.beside.Done()
 		f(ctx)
 		c.poke()
-	})
+	}
+	if fc, ok := c.fc.(interface{ Go(f func()) }); ok {
+		fc.Go(run)
+	} else {
+		go run()
+	}
 }
 
 // stopWork ends what runs beside R.

@@ -53,6 +53,8 @@ type conn struct {
 
 	binding // of the role
 
+	openers *openers // a server's
+
 	reading sync.Mutex // R, or Close's goodbye
 	state   state
 	err     error     // why the call ended, once it has
@@ -61,8 +63,8 @@ type conn struct {
 	asked   time.Time // when an Echo Request was sent since then
 	first   [][]byte  // what ReadFrames is about to return
 	failed  error     // likewise
-	naks    int
-	echoes  int    // Echo Requests that are to be answered
+	echoes  int       // Echo Requests that are to be answered
+	naks    uint8
 	moved   bool   // a control packet has moved the timers: they are armed anew
 	out     []byte // a control packet being made
 
@@ -253,6 +255,16 @@ func (c *conn) Bound() bool { return c.stage.Load() == dataPasses }
 
 // KeepsAlive says that Hello notices a far side that is gone; package ppp looks for this method.
 func (c *conn) KeepsAlive() bool { return true }
+
+// Go runs f on a goroutine, at a server on one whose stack is deep enough: what an Authenticator computes takes a stack that each
+// new one would grow twice for it. Package ppp looks for this method.
+func (c *conn) Go(f func()) {
+	if c.openers != nil {
+		c.openers.run(f)
+	} else {
+		go f()
+	}
+}
 
 // Forsake says that the far side answers nothing, by PPP's echoes: there is no goodbye then, as after SSTP's own (section
 // 3.1.6.3). Package ppp looks for this method.

@@ -2,8 +2,8 @@ package sstp
 
 import "sync"
 
-// An openers runs what opens sessions, on goroutines that have opened others before: TLS needs a deep stack, which each new
-// goroutine would grow step by step, and which the one of an open session had better never have had.
+// An openers runs what opens sessions, and what is computed beside that, on goroutines that have done so before: TLS needs a deep
+// stack, which each new goroutine would grow step by step, and which the one of an open session had better never have had.
 //
 //	          ┌────── run ───────┐
 //	          ▼                  │
@@ -19,23 +19,23 @@ type openers struct {
 // maxSpare is how many may be spare: in a rush of clients, about as many as are opened in the time of one.
 const maxSpare = 64
 
-// run has open called, by a spare one or a new one.
-func (o *openers) run(open func()) {
+// run has f called, by a spare one or a new one.
+func (o *openers) run(f func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.atWork++
 	if n := len(o.spare); n > 0 {
-		o.spare[n-1] <- open // it has room
+		o.spare[n-1] <- f // it has room
 		o.spare = o.spare[:n-1]
 		return
 	}
-	go o.work(open)
+	go o.work(f)
 }
 
-func (o *openers) work(open func()) {
+func (o *openers) work(f func()) {
 	more := make(chan func(), 1)
-	for ; open != nil; open = <-more {
-		open()
+	for ; f != nil; f = <-more {
+		f()
 		if !o.rest(more) {
 			return
 		}

@@ -50,3 +50,25 @@ func TestOpeners(t *testing.T) {
 		}
 	})
 }
+
+// Package ppp asks a conn where to compute: both ends have an answer, and a server's is one of its openers.
+func TestConnGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o openers
+		for atWork, c := range []*conn{{}, {openers: &o}} {
+			ran := make(chan int)
+			c.Go(func() {
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				ran <- o.atWork
+			})
+			if n := <-ran; n != atWork {
+				t.Errorf("%d openers at work, want %d", n, atWork)
+			}
+		}
+		synctest.Wait()
+		if o.atWork != 0 || len(o.spare) != 0 {
+			t.Errorf("%+v", &o)
+		}
+	})
+}

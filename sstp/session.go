@@ -269,6 +269,7 @@ func (x *session) newConn() *conn {
 	c := &conn{
 		stream:      ppp.NewStream(x.conn, framing{}),
 		server:      true,
+		openers:     &s.openers,
 		hello:       orDefault(s.Hello, defaultServerHello),
 		negotiation: orDefault(s.NegotiationTimeout, defaultNegotiation),
 		log:         callLogger(s.Logger, "remote", x.call.Remote),
