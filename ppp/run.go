@@ -56,7 +56,7 @@ func (c *Conn) Open(ctx context.Context) error {
 	}
 	c.opening = nil
 	if c.phase == phaseOpen {
-		c.wakeAt(c.deadline()) // before Release
+		c.wakeAt(c.deadline()) // before Release, which arms the transport once for both; one that fails says so to who reads
 		c.unused = time.AfterFunc(unservedTime, func() {
 			c.terminate(&TerminatedError{Cause: NASError, Reason: "nobody serves the session"})
 		})

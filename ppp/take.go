@@ -2,8 +2,8 @@ package ppp
 
 import "time"
 
-// take hands frames to the protocols they belong to, and runs of packets to whom Serve says. frames is R's until the next read, so
-// packets that pass are moved together in place.
+// take hands frames to the protocols they belong to, and runs of packets to whom Serve says. frames is R's until the next
+// read, so packets that pass are moved together in place.
 func (c *Conn) take(now time.Time, frames [][]byte) {
 	pass, offset := frames[:0], 0
 	for _, f := range frames {

@@ -136,7 +136,7 @@ func (d *dial) startTLS() error {
 		return fmt.Errorf("sstp: Dialer.Congestion: %w", err)
 	}
 	d.tls = tlsconn.Client(d.nc, clientTLS(d.TLSConfig, d.Pins, d.host))
-	if err := d.tls.HandshakeLate(context.Background()); err != nil { // preface ends it when its own ctx does
+	if err := d.tls.HandshakeLate(context.Background()); err != nil { // cut ends it when the dial's ctx does
 		return err
 	}
 	state := d.tls.ConnectionState()

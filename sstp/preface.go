@@ -13,6 +13,7 @@ import (
 const (
 	duplexMethod = "SSTP_DUPLEX_POST"
 	duplexPath   = "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
+	duplexStart  = duplexMethod + " " + duplexPath
 	duplexLength = "18446744073709551615" // 2^64-1, a MUST of section 3.2.4.1
 
 	maxHead   = 16 << 10 // bytes of a head
@@ -28,8 +29,8 @@ var (
 )
 
 // readHead reads up to and with the empty line that ends a head, and not one byte more: what follows belongs to SSTP,
-// or to TLS, and some clients send it in the same write. One byte a Read costs little behind a
-// tlsconn.Conn's buffer, and elsewhere a system call, of one short head. more is asked after each byte and may end the reading early; nil reads all.
+// or to TLS, and some clients send it in the same write. One byte a Read costs little behind a tlsconn.Conn's buffer, and
+// elsewhere a system call, of one short head. more is asked after each byte and may end the reading early; nil reads all.
 //
 // Lines end in CRLF or LF.
 func readHead(r io.Reader, head []byte, more func(head []byte) bool) ([]byte, error) {

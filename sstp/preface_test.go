@@ -77,7 +77,10 @@ func TestMayBeDuplex(t *testing.T) {
 	} {
 		at := -1
 		for i := range tt.line {
-			if !mayBeDuplex([]byte(tt.line[:i+1])) {
+			head := []byte(tt.line[:i+1])
+			if on := mayBeDuplex(head); on != goesOnDuplex(head) {
+				t.Errorf("%s: asked at each byte, it is %v at %d", tt.name, !on, i)
+			} else if !on {
 				at = i
 				break
 			}
@@ -200,7 +203,7 @@ func FuzzPreface(f *testing.F) {
 			return
 		}
 		for i := range got { // byte by byte the answer is the same
-			if !mayBeDuplex(got[:i+1]) {
+			if !mayBeDuplex(got[:i+1]) || !goesOnDuplex(got[:i+1]) {
 				t.Fatalf("%q is refused at %d, and parsed", got, i)
 			}
 			if got[i] == '\n' {

@@ -21,7 +21,7 @@ type request struct {
 // mayBeDuplex says whether a request that begins like this can still be SSTP's. It answers at the first byte that
 // differs, so that a web request is known before much of it has been read.
 func mayBeDuplex(head []byte) bool {
-	const want = duplexMethod + " " + duplexPath
+	const want = duplexStart
 	switch n := len(head); {
 	case n <= len(want):
 		return bytes.EqualFold(head, []byte(want[:n]))
@@ -45,9 +45,8 @@ func mayBeDuplex(head []byte) bool {
 
 // goesOnDuplex is mayBeDuplex for who asks it at each byte: of what has been said of those before only the last is looked at.
 func goesOnDuplex(head []byte) bool {
-	const want = duplexMethod + " " + duplexPath
-	if n := len(head); n <= len(want) {
-		return bytes.EqualFold(head[n-1:], []byte(want[n-1:n]))
+	if n := len(head); n <= len(duplexStart) {
+		return bytes.EqualFold(head[n-1:], []byte(duplexStart[n-1:n]))
 	}
 	return mayBeDuplex(head)
 }
@@ -99,17 +98,8 @@ func appendCorrelation(b []byte) []byte {
 	rand.Read(g[:])
 	g[6] = g[6]&0x0f | 0x40 // RFC 9562 section 5.4
 	g[8] = g[8]&0x3f | 0x80
-	b = append(b, '{')
-	for i, c := range g {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			b = append(b, '-')
-		}
-		b = append(b, upperHex[c>>4], upperHex[c&15])
-	}
-	return append(b, '}')
+	return fmt.Appendf(b, "{%X-%X-%X-%X-%X}", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
 }
-
-const upperHex = "0123456789ABCDEF"
 
 // appendAccept appends a server's 200: few lines, and to be written at once, since sstp-client takes a read that ends
 // in a line feed for the whole answer and gives up after seven lines.
