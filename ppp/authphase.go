@@ -55,7 +55,7 @@ func (s *authState) forget() {
 // stopWork ends what runs beside R for this round.
 func (s *authState) stopWork() {
 	if s.host != nil {
-		s.host.work.end(context.Canceled)
+		s.host.work.End(context.Canceled)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dialway/dialway/internal/latectx"
 )
 
 // A Conn is one end of a PPP link. It is a tunnel.Link. It must be served from the start: between Open and Serve
@@ -33,7 +35,7 @@ type Conn struct {
 	log    *slog.Logger
 	rand   io.Reader // crypto/rand but in tests
 
-	ctx    lateContext        // ends with the session
+	ctx    latectx.Context    // ends with the session
 	stop   context.CancelFunc // of what runs beside R for the link, rather than for a method; nil: nothing has
 	beside sync.WaitGroup
 	over   sync.WaitGroup // until all is done, the pool's addresses given back

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/dialway/dialway/internal/latectx"
 )
 
 // A methodRound is the link as the methods of one authentication phase see it: their methodHost. LCP may go down and
@@ -13,7 +15,7 @@ import (
 type methodRound struct {
 	*Conn
 	round int
-	work  lateContext // ends with the phase's methods, which live as long as LCP is open
+	work  latectx.Context // ends with the phase's methods, which live as long as LCP is open
 }
 
 // live reports whether the methods of this round are the link's.

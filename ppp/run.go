@@ -396,7 +396,7 @@ func (c *Conn) finish() error {
 	if p, ok := c.auth.prover.(*eapProver); ok && p.no != nil && c.err == error(p.no) {
 		c.err = p.explain()
 	}
-	c.ctx.end(c.err)
+	c.ctx.End(c.err)
 	c.beside.Wait()
 	c.release()
 	c.over.Done()

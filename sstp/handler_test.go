@@ -9,6 +9,23 @@ import (
 
 type baseKey struct{}
 
+// The link's end before that of the context is its cause, and the values are the session's and BaseContext's, whenever somebody
+// asks.
+func TestHandlerContextOfAnEndedLink(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ts := startServer(&Server{})
+		defer ts.stop()
+		c, ended := ts.session(t, nil)
+		c.Terminate(ppp.UserRequest, "")
+		why := <-ended
+		h := &handlerContext{base: context.WithValue(t.Context(), baseKey{}, 7), link: c}
+		h.end(ErrServerClosed)
+		if <-h.Done(); context.Cause(h) != why || h.Value(baseKey{}) != 7 {
+			t.Errorf("%v, %v", context.Cause(h), h.Value(baseKey{}))
+		}
+	})
+}
+
 // A handlerContext ends by end and with the link, with its cause, whether or not somebody asked before.
 func TestHandlerContext(t *testing.T) {
 	for _, asked := range []bool{false, true} {
