@@ -58,7 +58,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write to where the cycles of both ends go, kernel and program, by perf under one more load each")
 	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
-	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, to be measured beside this one's")
+	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, or scripts that start one in another way, to be measured beside this one's")
 	fs.StringVar(&c.line, "line", shortLine, "for -only delay, the line: `RATE,RTT,QUEUE` are its rate in Mbit/s, or several in turn, as 20/5/20; its round trip, and how long a packet may wait; then, where there are any, the loss in per cent, and outside, for a transfer beside the tunnel")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
