@@ -34,17 +34,18 @@ type ending struct {
 	names    []string           // that were registered for it
 	again    context.CancelFunc // no further try
 	tried    chan struct{}      // closed after the first try
+	over     chan struct{}      // closed when nothing is tried any more
 }
 
 const (
 	trackTries   = 5
-	trackTimeout = 5 * time.Second // of one try
+	trackTimeout = 5 * time.Second // of one try, and of waiting for the first
 	trackRetry   = 10 * time.Second
 	trackAtOnce  = 32
 )
 
-// Begin is called before a session is served: it waits, for a few seconds at most, until what an earlier session left that
-// had one of its addresses is cleared away, so that nothing is removed that the new one registers. prefixes is what the
+// Begin is called before a session is served: it waits, for ten seconds at most, until what an earlier session left that
+// had one of its addresses is cleared away, or not tried any more, so that nothing is removed that the new one registers. prefixes is what the
 // client was given. host, unless it is "", is registered for it, below Domain, if it does not register itself.
 //
 // end is called once, when the session is over; it does not wait. Close does.
@@ -72,6 +73,12 @@ func (t *Tracker) Begin(ctx context.Context, host string, prefixes []netip.Prefi
 		}
 		e.again()
 	}
+	for _, e := range before {
+		select {
+		case <-e.over: // a try may be under way
+		case <-ctx.Done():
+		}
+	}
 	prefixes = slices.Clone(prefixes)
 	life, over := context.WithCancel(context.WithoutCancel(ctx))
 	registered := make(chan struct{})
@@ -87,7 +94,7 @@ func (t *Tracker) Begin(ctx context.Context, host string, prefixes []netip.Prefi
 	return func() {
 		over()
 		again, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		e := &ending{prefixes: prefixes, again: cancel, tried: make(chan struct{})}
+		e := &ending{prefixes: prefixes, again: cancel, tried: make(chan struct{}), over: make(chan struct{})}
 		t.mu.Lock()
 		t.ending[e] = struct{}{}
 		t.mu.Unlock()
@@ -99,6 +106,7 @@ func (t *Tracker) Begin(ctx context.Context, host string, prefixes []netip.Prefi
 			t.mu.Lock()
 			delete(t.ending, e)
 			t.mu.Unlock()
+			close(e.over)
 		})
 	}
 }
