@@ -16,6 +16,7 @@ type Capture struct {
 	fd   int
 	done chan struct{}
 	mu   sync.Mutex
+	buf  []byte
 	seen map[string]int
 	more func(p []byte)
 }
@@ -30,7 +31,7 @@ func (c *Capture) Watch(f func(p []byte)) {
 // StartCapture captures on a device of ns until the test ends. The device carries IP packets without a header of the link.
 func StartCapture(t testing.TB, ns *netns.NS, device string) *Capture {
 	t.Helper()
-	c := &Capture{done: make(chan struct{}), seen: map[string]int{}}
+	c := &Capture{done: make(chan struct{}), buf: make([]byte, 65536), seen: map[string]int{}}
 	all := int(binary.BigEndian.Uint16([]byte{0, unix.ETH_P_ALL}))
 	all = all>>8 | all<<8&0xff00 // the kernel wants it in network order
 	var err error
@@ -46,21 +47,20 @@ func StartCapture(t testing.TB, ns *netns.NS, device string) *Capture {
 	if err != nil {
 		t.Fatalf("interop: capture on %s: %v", device, err)
 	}
-	unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 200_000})
 	stop := make(chan struct{})
 	go func() {
 		defer close(c.done)
-		b := make([]byte, 65536)
 		for {
-			n, _, err := unix.Recvfrom(c.fd, b, 0)
+			wait := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+			unix.Poll(wait, 200)
 			select {
 			case <-stop:
 				return
 			default:
 			}
-			if err == nil {
-				c.count(b[:n])
-			}
+			c.mu.Lock()
+			c.read()
+			c.mu.Unlock()
 		}
 	}()
 	t.Cleanup(func() {
@@ -71,6 +71,17 @@ func StartCapture(t testing.TB, ns *netns.NS, device string) *Capture {
 	return c
 }
 
+// read counts what is here; mu is held.
+func (c *Capture) read() {
+	for {
+		n, _, err := unix.Recvfrom(c.fd, c.buf, unix.MSG_DONTWAIT)
+		if err != nil {
+			return
+		}
+		c.count(c.buf[:n])
+	}
+}
+
 func (c *Capture) count(p []byte) {
 	if len(p) < 28 || p[0]>>4 != 4 {
 		return
@@ -79,18 +90,17 @@ func (c *Capture) count(p []byte) {
 	if h := int(p[0]&15) * 4; (p[9] == unix.IPPROTO_UDP || p[9] == unix.IPPROTO_TCP) && len(p) >= h+4 {
 		what += fmt.Sprintf(" port %d", binary.BigEndian.Uint16(p[h+2:]))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.seen[what]++
 	if c.more != nil {
 		c.more(p)
 	}
 }
 
-// Seen returns how many packets there were of a kind: "proto 1", "proto 17 port 53".
+// Seen returns how many packets there were of a kind, up to now: "proto 1", "proto 17 port 53".
 func (c *Capture) Seen(what string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.read()
 	return c.seen[what]
 }
 
@@ -98,5 +108,6 @@ func (c *Capture) Seen(what string) int {
 func (c *Capture) All() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.read()
 	return fmt.Sprint(c.seen)
 }
