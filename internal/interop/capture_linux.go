@@ -82,6 +82,7 @@ func (c *Capture) read() {
 	}
 }
 
+// count counts a packet; mu is held.
 func (c *Capture) count(p []byte) {
 	if len(p) < 28 || p[0]>>4 != 4 {
 		return

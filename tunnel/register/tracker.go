@@ -45,8 +45,9 @@ const (
 )
 
 // Begin is called before a session is served: it waits, for ten seconds at most, until what an earlier session left that
-// had one of its addresses is cleared away, or not tried any more, so that nothing is removed that the new one registers. prefixes is what the
-// client was given. host, unless it is "", is registered for it, below Domain, if it does not register itself.
+// had one of its addresses is cleared away, or not tried any more, so that nothing is removed that the new one registers.
+// prefixes is what the client was given. host, unless it is "", is registered for it, below Domain, if it does not register
+// itself.
 //
 // end is called once, when the session is over; it does not wait. Close does.
 func (t *Tracker) Begin(ctx context.Context, host string, prefixes []netip.Prefix) (end func()) {
