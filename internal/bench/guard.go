@@ -9,8 +9,9 @@ import (
 const lost = 1.0 / 3
 
 // guard compares ratios with those that were committed, says how they stand, and returns an error if one has fallen by a
-// third or below its floor. What was not measured now is not compared. A ratio that has a floor and no goal is held by that
-// alone: through both netstacks, up, it is now three and a half, now six, and the floor is two thirds of the lesser.
+// third or below its floor. What was not measured now is not compared. Where the committed build was measured beside, and
+// has not reached what is committed either, it is what has to be reached. A ratio that has a floor and no goal is held by
+// that alone: through both netstacks, up, it is now three and a half, now six, and the floor is two thirds of the lesser.
 func guard(now, then *result, w io.Writer) error {
 	bad := 0
 	for _, x := range now.Ratios {
@@ -20,7 +21,12 @@ func guard(now, then *result, w io.Writer) error {
 				was = y.Value
 			}
 		}
-		least := max(was*(1-lost), x.Floor)
+		reached, beside := was, ""
+		if x.Beside > 0 {
+			reached = min(was, x.Beside)
+			beside = fmt.Sprintf(" (%.2f here)", x.Beside)
+		}
+		least := max(reached*(1-lost), x.Floor)
 		if x.Goal == 0 && x.Floor > 0 {
 			least = x.Floor
 		}
@@ -29,7 +35,7 @@ func guard(now, then *result, w io.Writer) error {
 			verdict = "FELL"
 			bad++
 		}
-		fmt.Fprintf(w, "%-5s %s: %.2f, committed %s, at least %.2f\n", verdict, x.Name, x.Value, number(was, 2), least)
+		fmt.Fprintf(w, "%-5s %s: %.2f, committed %s%s, at least %.2f\n", verdict, x.Name, x.Value, number(was, 2), beside, least)
 	}
 	switch {
 	case len(now.Ratios) == 0:

@@ -44,6 +44,9 @@ type config struct {
 	other   string
 	line    string
 	soak    time.Duration
+	sleep   bool
+
+	committed bool // the committed build is measured beside this one
 }
 
 func parse(args []string, stderr io.Writer) (*config, error) {
@@ -58,6 +61,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	fs.DurationVar(&c.seconds, "t", 0, "how long each measurement at full speed takes; 0 means 1.5 s, with -short 1 s")
 	fs.StringVar(&c.profile, "profile", "", "`DIR` to write to where the cycles of both ends go, kernel and program, by perf under one more load each")
 	fs.DurationVar(&c.soak, "soak", 0, "instead of all else, have sessions come and go for so long, and look whether everything comes back; no root")
+	fs.BoolVar(&c.sleep, "sleep", false, "let the processors sleep between two packets, as most machines do; without, they wait awake, where root asks for it on Linux")
 	fs.StringVar(&c.other, "other", "", "`DIR` with sstpd and sstpc of another build, or scripts that start one in another way, to be measured beside this one's")
 	fs.StringVar(&c.line, "line", shortLine, "for -only delay, the line: `RATE,RTT,QUEUE` are its rate in Mbit/s, or several in turn, as 20/5/20; its round trip, and how long a packet may wait; then, where there are any, the loss in per cent, and outside, for a transfer beside the tunnel")
 	if err := fs.Parse(args); err != nil {
@@ -121,9 +125,10 @@ func main() {
 		return
 	}
 	fail(err)
+	defer c.stayAwake()()
 	if names := c.scenarios(); len(names) > 0 {
 		for _, name := range names {
-			fail(crowd.Run(name, crowd.Options{Short: c.short, Out: os.Stdout, Dir: c.out, Soak: c.soak}))
+			fail(crowd.Run(name, crowd.Options{Host: c.sleeping(), Short: c.short, Out: os.Stdout, Dir: c.out, Soak: c.soak}))
 		}
 		return
 	}
@@ -132,6 +137,28 @@ func main() {
 		return
 	}
 	fail(measure(c))
+}
+
+// stayAwake keeps the processors from sleeping, unless -sleep says not to, or who runs this may not.
+func (c *config) stayAwake() (end func()) {
+	if c.sleep {
+		return func() {}
+	}
+	held, err := stayAwake()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: the processors will sleep between two packets, which costs a tunnel more than a copy:", err)
+		c.sleep = true
+		return func() {}
+	}
+	return func() { held.Close() }
+}
+
+// sleeping says whether the processors do.
+func (c *config) sleeping() string {
+	if c.sleep {
+		return "processors that sleep"
+	}
+	return "processors kept awake"
 }
 
 // scenarios are the scenarios of many sessions that were asked for.

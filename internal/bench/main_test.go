@@ -36,8 +36,8 @@ func TestParse(t *testing.T) {
 
 func rowOf(system string, values ...float64) *row {
 	x := &row{System: system, Wire: veth.Name, Load: "up", Streams: 1, Inner: control, Outer: control}
-	for _, v := range values {
-		x.Readings = append(x.Readings, reading{Mbit: v, Client: 1, Server: 1})
+	for i, v := range values {
+		x.Readings = append(x.Readings, reading{Mbit: v, Client: 1, Server: 1, Round: i + 1})
 	}
 	return x
 }
@@ -63,6 +63,30 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 	}
 }
 
+// The committed build joins when something seems to have fallen: its ratios are of the rounds that it was there.
+func TestCommittedBuildBeside(t *testing.T) {
+	then := rowOf(committed(sysSSTP), 150, 300)
+	for i := range then.Readings {
+		then.Readings[i].Round += 2
+	}
+	single, undrained := rowOf(committed(sysSingle), 40), rowOf(committed(sysUndrained), 20)
+	r := &result{Rows: []*row{rowOf(sysSSTP, 200, 200, 100, 400), rowOf(sysWG, 100, 100, 50, 100), then, rowOf(sysSingle, 30), rowOf(sysUndrained, 20), single, undrained}}
+	r.finish()
+	for _, x := range r.Ratios {
+		want := map[string][2]float64{
+			"sstp / wireguard, up":                     {2, 3},
+			"sstp / wireguard, up, GiB per CPU second": {1, 1},
+			"sstp-single / sstp-undrained, up":         {1.5, 2},
+		}[x.Name]
+		if [2]float64{x.Value, x.Beside} != want {
+			t.Errorf("%+v, not %v", x, want)
+		}
+	}
+	if len(r.Ratios) != 3 {
+		t.Error(r.Ratios)
+	}
+}
+
 func TestGuard(t *testing.T) {
 	then := &result{Ratios: []ratio{{Name: "a", Value: 3}, {Name: "b", Value: 3}}}
 	for _, c := range []struct {
@@ -76,6 +100,11 @@ func TestGuard(t *testing.T) {
 		{ratio{Name: "a", Value: 1.5, Floor: 1.4}, true},
 		{ratio{Name: "a", Value: 1.3, Floor: 1.4}, false},
 		{ratio{Name: "new", Value: 0.1}, true},
+		{ratio{Name: "a", Value: 1.5, Beside: 2.2}, true},
+		{ratio{Name: "a", Value: 1.4, Beside: 2.2}, false},
+		{ratio{Name: "a", Value: 1.9, Beside: 6}, false},
+		{ratio{Name: "a", Value: 1.2, Beside: 1.2, Goal: 2, Floor: 1.3}, false},
+		{ratio{Name: "a", Value: 1.3, Beside: 1, Floor: 1.4}, false},
 	} {
 		if err := guard(&result{Ratios: []ratio{c.now}}, then, io.Discard); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.now, err)

@@ -51,6 +51,11 @@ func stages(c *config) []stage {
 	}
 	stacks := []string{sysStack, sysWGStack}
 	single := []string{sysSingle, sysUndrained}
+	if c.committed {
+		tunnels = append(tunnels, committed(sysSSTP))
+		stacks = append(stacks, committed(sysStack))
+		single = append(single, committed(sysSingle), committed(sysUndrained))
+	}
 	if c.short {
 		return []stage{
 			{veth, control, control, append(tunnels, stacks...), shortLoads, c.rounds, c.seconds, 0},
@@ -112,7 +117,7 @@ func measure(c *config) error {
 func measureIn(c *config, dir string) error {
 	otherBuild = c.other
 
-	r := &result{Machine: machine(), When: time.Now().UTC().Format("2006-01-02")}
+	r := &result{Machine: machine() + ", " + c.sleeping(), When: time.Now().UTC().Format("2006-01-02")}
 	more := func() error {
 		for _, s := range stages(c) {
 			if err := s.run(c, dir, r, os.Stderr); err != nil {
@@ -127,7 +132,7 @@ func measureIn(c *config, dir string) error {
 	if err := more(); err != nil {
 		return err
 	}
-	return conclude(c, r, more)
+	return conclude(c, dir, r, more)
 }
 
 // results is where a whole run is kept.
@@ -136,19 +141,20 @@ func results() (string, error) {
 	return filepath.Join(strings.TrimSpace(string(out)), "results"), err
 }
 
-// conclude writes what is to be kept, and compares a short run. What seems to have fallen is measured again, twice at most:
-// these machines are shared, and the median of more rounds decides.
-func conclude(c *config, r *result, more func() error) error {
+// conclude writes what is to be kept, and compares a short run. What seems to have fallen is measured again, twice at most,
+// beside the committed build: these machines are shared and differ, so that the median of more rounds decides, and what the
+// committed build reaches in the same rounds is asked for, if this machine does not let that reach what is committed.
+func conclude(c *config, dir string, r *result, more func() error) error {
 	kept, err := results()
 	if err != nil {
 		return fmt.Errorf("where the results are: %w", err)
 	}
-	dir := c.out
-	if dir == "" && !c.short && c.only == "" {
-		dir = kept
+	out := c.out
+	if out == "" && !c.short && c.only == "" {
+		out = kept
 	}
-	if dir != "" {
-		if err := r.keep(dir); err != nil {
+	if out != "" {
+		if err := r.keep(out); err != nil {
 			return err
 		}
 	}
@@ -164,6 +170,13 @@ func conclude(c *config, r *result, more func() error) error {
 		fallen := guard(r, then, os.Stdout)
 		if fallen == nil || again == 2 {
 			return fallen
+		}
+		if again == 0 {
+			if err := buildCommitted(kept, filepath.Join(dir, ofCommitted)); err != nil {
+				fmt.Printf("the committed build cannot be measured beside this one: %v\n", err)
+			} else {
+				c.committed = true
+			}
 		}
 		if err := more(); err != nil {
 			return err
@@ -214,7 +227,7 @@ func (s *stage) run(c *config, dir string, r *result, progress io.Writer) error 
 		}
 	}()
 	for _, x := range systems {
-		if !slices.Contains(s.systems, x.name) || !c.wants(names, x.name) || len(loads) == 0 {
+		if !slices.Contains(s.systems, x.name) || !c.wants(names, strings.TrimSuffix(x.name, ofCommitted)) || len(loads) == 0 {
 			continue
 		}
 		if x.need != "" {
@@ -239,10 +252,11 @@ func (s *stage) run(c *config, dir string, r *result, progress io.Writer) error 
 				return err
 			}
 			for i, x := range all {
-				r.add(s.key(x.name, o), readings[i])
 				what := readings[i]
-				fmt.Fprintf(progress, "%s, round %d, %s %s: %.0f Mbit/s, CPU %.2f + %.2f s/GiB, ping %.1f/%.1f ms\n",
-					s.wire.Name, round+1, x.name, o.name(), what.Mbit, what.Client, what.Server, what.P50, what.P99)
+				what.Round = r.Rounds + round + 1
+				r.add(s.key(x.name, o), what)
+				fmt.Fprintf(progress, "%s, round %d, %s %s: %.0f Mbit/s, CPU %.2f + %.2f s/GiB, idle %s, taken %s, ping %.1f/%.1f ms\n",
+					s.wire.Name, what.Round, x.name, o.name(), what.Mbit, what.Client, what.Server, percent(what.Idle), percent(what.Taken), what.P50, what.P99)
 			}
 			if c.profile != "" {
 				for _, x := range all {
@@ -309,12 +323,13 @@ func (s *stage) one(l *lab, p *path, o load) (what reading, err error) {
 	} else {
 		pinged <- nil
 	}
-	client, server := p.client.cpu(), p.server.cpu()
+	client, server, before := p.client.cpu(), p.server.cpu(), readTicks()
 	bytes, took, err := p.load(o.way, o.streams, s.length, s.inner)
 	client, server = p.client.cpu()-client, p.server.cpu()-server
 	if err := errors.Join(err, <-pinged); err != nil {
 		return what, err
 	}
+	what.Idle, what.Taken = readTicks().since(before)
 	what.Mbit = float64(bytes) * 8 / took.Seconds() / 1e6
 	if gib := float64(bytes) / (1 << 30); gib > 1.0/32 { // the clock of processor time is a coarse one
 		what.Client, what.Server = client.Seconds()/gib, server.Seconds()/gib

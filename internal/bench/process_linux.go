@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,11 +64,13 @@ func (l *lab) spawn(ns *netns.NS, talk bool, name string, args ...string) *proce
 // self starts this program in another role.
 func (l *lab) self(ns *netns.NS, role string, args ...string) *process {
 	l.Helper()
-	me, err := os.Executable()
-	if err != nil {
-		l.Fatal(err)
-	}
-	p := l.spawn(ns, true, me, append([]string{roleArg, role}, args...)...)
+	return l.role(l.dir, ns, role, args...)
+}
+
+// role starts the bench that is built into a directory in another role.
+func (l *lab) role(dir string, ns *netns.NS, role string, args ...string) *process {
+	l.Helper()
+	p := l.spawn(ns, true, filepath.Join(dir, "bench"), append([]string{roleArg, role}, args...)...)
 	p.name = role
 	return p
 }

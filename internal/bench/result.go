@@ -14,6 +14,9 @@ type reading struct {
 	Server float64 `json:"server,omitempty"`
 	P50    float64 `json:"p50,omitempty"` // of pings, in milliseconds
 	P99    float64 `json:"p99,omitempty"`
+	Idle   float64 `json:"idle,omitempty"`  // part of all processors' time
+	Taken  float64 `json:"taken,omitempty"` // by the host, of the same
+	Round  int     `json:"round,omitempty"`
 }
 
 // both is the CPU of both ends.
@@ -42,6 +45,8 @@ type ratio struct {
 	Value float64 `json:"value"`
 	Goal  float64 `json:"goal,omitempty"`  // at least
 	Floor float64 `json:"floor,omitempty"` // below it, CI fails whatever was committed
+
+	Beside float64 `json:"beside,omitempty"` // the same of the committed build, where that was measured beside
 }
 
 // A result is a whole run.
@@ -76,12 +81,14 @@ func (r *result) finish() {
 			Server: medianOf(x.Readings, func(r reading) float64 { return r.Server }),
 			P50:    medianOf(x.Readings, func(r reading) float64 { return r.P50 }),
 			P99:    medianOf(x.Readings, func(r reading) float64 { return r.P99 }),
+			Idle:   medianOf(x.Readings, func(r reading) float64 { return r.Idle }),
+			Taken:  medianOf(x.Readings, func(r reading) float64 { return r.Taken }),
 		}
 	}
 	r.Ratios = nil
 	for _, c := range comparisons {
 		if v := r.compare(c); v > 0 {
-			r.Ratios = append(r.Ratios, ratio{Name: c.name(), Value: v, Goal: c.goal, Floor: c.floor})
+			r.Ratios = append(r.Ratios, ratio{Name: c.name(), Value: v, Goal: c.goal, Floor: c.floor, Beside: r.compare(c.committed())})
 		}
 	}
 }
@@ -121,6 +128,15 @@ func (c comparison) name() string {
 	return name
 }
 
+// committed is the same comparison of the committed build.
+func (c comparison) committed() comparison {
+	c.system = committed(c.system)
+	if c.reference == sysUndrained {
+		c.reference = committed(c.reference)
+	}
+	return c
+}
+
 // compare returns 0 where there is nothing to compare.
 func (r *result) compare(c comparison) float64 {
 	a, b := r.find(c.system, veth.Name, c.load), r.find(c.reference, veth.Name, c.load)
@@ -128,10 +144,15 @@ func (r *result) compare(c comparison) float64 {
 		return 0
 	}
 	var list []float64
-	for i := range min(len(a.Readings), len(b.Readings)) {
-		x, y := a.Readings[i].Mbit, b.Readings[i].Mbit
+	for _, of := range a.Readings {
+		i := slices.IndexFunc(b.Readings, func(to reading) bool { return to.Round == of.Round })
+		if i < 0 {
+			continue
+		}
+		to := b.Readings[i]
+		x, y := of.Mbit, to.Mbit
 		if c.cpu {
-			x, y = b.Readings[i].both(), a.Readings[i].both()
+			x, y = to.both(), of.both()
 		}
 		if x > 0 && y > 0 {
 			list = append(list, x/y)

@@ -51,8 +51,26 @@ func setup(dir string) error {
 			return err
 		}
 	}
-	const examples = "github.com/dialway/dialway/examples/"
-	if out, err := exec.Command("go", "build", "-o", dir+"/", examples+"sstpd", examples+"sstpc").CombinedOutput(); err != nil {
+	me, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(me, filepath.Join(dir, "bench")); err != nil {
+		return err
+	}
+	return build(".", dir, "sstpd", "sstpc")
+}
+
+// build builds examples, and what else is named by its path, from the source in a directory.
+func build(source, dir string, names ...string) error {
+	for i, n := range names {
+		if !strings.Contains(n, "/") {
+			names[i] = "github.com/dialway/dialway/examples/" + n
+		}
+	}
+	cmd := exec.Command("go", append([]string{"build", "-o", dir + "/"}, names...)...)
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return nil

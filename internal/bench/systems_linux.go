@@ -32,10 +32,14 @@ var systems = []system{
 	{sysOther, "the same of another build", "iperf3", func(l *lab) *path { return startExamples(l, otherBuild) }},
 	{sysWG, "wireguard-go", "iperf3", startWireGuard},
 	{sysOpenVPN, "OpenVPN, TCP, AES-128-GCM", "openvpn", startOpenVPN},
-	{sysStack, "dialway netstack", "", startStack},
+	{sysStack, "dialway netstack", "", func(l *lab) *path { return startStack(l, l.dir) }},
 	{sysWGStack, "wireguard-go netstack", "", startWireGuardStack},
-	{sysSingle, "one packet a record, to dialway", "iperf3", func(l *lab) *path { return startSingle(l, true) }},
-	{sysUndrained, "the same, not drained", "iperf3", func(l *lab) *path { return startSingle(l, false) }},
+	{sysSingle, "one packet a record, to dialway", "iperf3", func(l *lab) *path { return startSingle(l, l.dir, true) }},
+	{sysUndrained, "the same, not drained", "iperf3", func(l *lab) *path { return startSingle(l, l.dir, false) }},
+	{committed(sysSSTP), "the committed build: sstpd, sstpc", "iperf3", func(l *lab) *path { return startExamples(l, l.committed()) }},
+	{committed(sysStack), "netstack", "", func(l *lab) *path { return startStack(l, l.committed()) }},
+	{committed(sysSingle), "one packet a record", "iperf3", func(l *lab) *path { return startSingle(l, l.committed(), true) }},
+	{committed(sysUndrained), "not drained", "iperf3", func(l *lab) *path { return startSingle(l, l.committed(), false) }},
 }
 
 // otherBuild is -other.
@@ -77,6 +81,9 @@ const innerServer = "10.8.0.1"
 
 func (l *lab) file(name string) string { return filepath.Join(l.dir, name) }
 
+// committed is where the programs of the committed build are: see buildCommitted.
+func (l *lab) committed() string { return l.file(ofCommitted) }
+
 // sstpd starts the server of the examples, built into a directory.
 func (l *lab) sstpd(dir string) *process {
 	return l.spawn(l.server, false, filepath.Join(dir, "sstpd"), "-listen", outerServer+":443", "-users", l.file("users"),
@@ -103,20 +110,20 @@ func (l *lab) listening(server *process) {
 	l.Fatalf("%s does not listen: %s", server.name, server.text())
 }
 
-func startStack(l *lab) *path {
-	server := l.sstpd(l.dir)
+func startStack(l *lab, dir string) *path {
+	server := l.sstpd(dir)
 	l.listening(server)
 	l.self(l.server, "sink", innerServer+":5001").ready()
-	return withLoads(l, l.self(l.client, "sstp-netstack", outerServer, innerServer+":5001", l.dir), server)
+	return withLoads(l, l.role(dir, l.client, "sstp-netstack", outerServer, innerServer+":5001", l.dir), server)
 }
 
 // startSingle has a client that sends one packet a record, as most others do, and a server that drains or does not.
-func startSingle(l *lab, drain bool) *path {
-	server := l.self(l.server, "sstp-server", outerServer+":443", l.dir, fmt.Sprint(drain))
+func startSingle(l *lab, dir string, drain bool) *path {
+	server := l.role(dir, l.server, "sstp-server", outerServer+":443", l.dir, fmt.Sprint(drain))
 	if err := server.ready(); err != nil {
 		l.Fatal(err)
 	}
-	client := l.self(l.client, "sstp-single", outerServer, l.dir)
+	client := l.role(dir, l.client, "sstp-single", outerServer, l.dir)
 	if err := client.ready(); err != nil {
 		l.Fatal(err)
 	}

@@ -10,11 +10,11 @@ import (
 func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d rounds, %s\n\n", r.Machine, r.Rounds, r.When)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "wire\tload\tstreams\tinside\toutside\tsystem\tMbit/s\tto TLS\tto wireguard\ts/GiB client\tserver\tboth\tping p50\tp99 ms")
+	fmt.Fprintln(t, "wire\tload\tstreams\tinside\toutside\tsystem\tMbit/s\tto TLS\tto wireguard\ts/GiB client\tserver\tboth\tidle\ttaken\tping p50\tp99 ms")
 	for _, x := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Wire, x.Load, number(float64(x.Streams), 0), x.Inner, x.Outer, x.System,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Wire, x.Load, number(float64(x.Streams), 0), x.Inner, x.Outer, x.System,
 			number(x.Mbit, 0), number(r.beside(x, sysTLS), 2), number(r.beside(x, sysWG), 2),
-			number(x.Client, 2), number(x.Server, 2), number(x.both(), 2), number(x.P50, 1), number(x.P99, 1))
+			number(x.Client, 2), number(x.Server, 2), number(x.both(), 2), percent(x.Idle), percent(x.Taken), number(x.P50, 1), number(x.P99, 1))
 	}
 	t.Flush()
 	fmt.Fprintln(w)
@@ -34,6 +34,14 @@ func (r *result) beside(x *row, reference string) float64 {
 		}
 	}
 	return 0
+}
+
+// percent formats a part of a whole; nothing for 0.
+func percent(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f %%", 100*v)
 }
 
 // number formats v; nothing for 0.

@@ -32,3 +32,8 @@ const (
 	sysSingle    = "sstp-single"
 	sysUndrained = "sstp-undrained"
 )
+
+// committed is the name of a system of this library as the committed build has it: the one whose results are kept.
+func committed(system string) string { return system + ofCommitted }
+
+const ofCommitted = "-committed"

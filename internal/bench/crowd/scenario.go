@@ -13,6 +13,7 @@ import (
 
 // Options are how a scenario is run.
 type Options struct {
+	Host  string        // what is to be known of this machine's state
 	Short bool          // some hundred sessions instead of ten thousand, and fails where something is far off
 	Out   io.Writer     // of what is measured
 	Dir   string        // to write NAME.json and, of curves, NAME.svg to; empty: none
@@ -38,9 +39,9 @@ func Run(name string, o Options) error {
 	}
 	defer os.RemoveAll(dir)
 	r := &run{Options: o, dir: dir, kept: kept{Figures: make(map[string]float64)}}
-	r.say("%s: %d processors, %s, both ends and the load on them", name, runtime.NumCPU(), runtime.Version())
+	r.say("%s: %d processors, %s, %s, both ends and the load on them", name, runtime.NumCPU(), runtime.Version(), o.Host)
 	began := time.Now()
-	r.Machine, r.When = fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.Version()), began.UTC().Format("2006-01-02")
+	r.Machine, r.When = fmt.Sprintf("%d processors, %s, %s", runtime.NumCPU(), runtime.Version(), o.Host), began.UTC().Format("2006-01-02")
 	if err := f(r); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
