@@ -20,7 +20,8 @@ const usage = `bench measures dialway beside other tunnels. It needs root, iperf
 
 Each system runs between two network namespaces, joined by veth or by an emulated line. In each round every system is
 measured in turn: compare within a run, by the ratios, and not from one run to another. Both ends, the load and the system's
-own work share the processors.
+own work share the processors, which are kept awake meanwhile: see -sleep. What seems to have fallen, with -short, is
+measured again beside the build whose results are committed, where the repository has it.
 
 -only delay measures a ping beside a bulk transfer, and how two of those share, over a line that -line describes. Words that
 may follow say less: up, down, both, cubic, bbr (inside the tunnel). -short leaves out how they share.
