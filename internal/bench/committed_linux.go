@@ -45,5 +45,5 @@ func buildCommitted(results, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	return build(source, dir, "sstpd", "sstpc", "github.com/dialway/dialway/internal/bench")
+	return build(source, dir, "github.com/dialway/dialway/internal/bench")
 }

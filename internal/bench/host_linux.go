@@ -10,8 +10,8 @@ import (
 )
 
 // stayAwake keeps this machine's processors from sleeping until it is closed, or this program ends: Documentation/power's
-// pm_qos_interface.rst. A virtual processor that sleeps has to wait until its host gives it back, for a millisecond on a busy
-// one, and a tunnel waits more often than a copy does.
+// pm_qos_interface.rst. A virtual processor that sleeps has to wait until its host gives it back, and a tunnel sleeps more often
+// than a copy does.
 func stayAwake() (io.Closer, error) {
 	f, err := os.OpenFile("/dev/cpu_dma_latency", os.O_WRONLY, 0)
 	if err != nil {

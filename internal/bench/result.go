@@ -81,8 +81,8 @@ func (r *result) finish() {
 			Server: medianOf(x.Readings, func(r reading) float64 { return r.Server }),
 			P50:    medianOf(x.Readings, func(r reading) float64 { return r.P50 }),
 			P99:    medianOf(x.Readings, func(r reading) float64 { return r.P99 }),
-			Idle:   medianOf(x.Readings, func(r reading) float64 { return r.Idle }),
-			Taken:  medianOf(x.Readings, func(r reading) float64 { return r.Taken }),
+			Idle:   meanOf(x.Readings, func(r reading) float64 { return r.Idle }),
+			Taken:  meanOf(x.Readings, func(r reading) float64 { return r.Taken }),
 		}
 	}
 	r.Ratios = nil
@@ -161,6 +161,15 @@ func (r *result) compare(c comparison) float64 {
 	return middle(list)
 }
 
+// meanOf is of what may well be nothing, once or always.
+func meanOf(list []reading, f func(reading) float64) (mean float64) {
+	for _, r := range list {
+		mean += f(r) / float64(len(list))
+	}
+	return mean
+}
+
+// medianOf is of what was measured: nothing was where it is 0.
 func medianOf(list []reading, f func(reading) float64) float64 {
 	var values []float64
 	for _, r := range list {

@@ -58,17 +58,13 @@ func setup(dir string) error {
 	if err := os.Symlink(me, filepath.Join(dir, "bench")); err != nil {
 		return err
 	}
-	return build(".", dir, "sstpd", "sstpc")
+	return build(".", dir)
 }
 
-// build builds examples, and what else is named by its path, from the source in a directory.
-func build(source, dir string, names ...string) error {
-	for i, n := range names {
-		if !strings.Contains(n, "/") {
-			names[i] = "github.com/dialway/dialway/examples/" + n
-		}
-	}
-	cmd := exec.Command("go", append([]string{"build", "-o", dir + "/"}, names...)...)
+// build builds sstpd and sstpc, and what else is named, from the source in a directory.
+func build(source, dir string, more ...string) error {
+	const examples = "github.com/dialway/dialway/examples/"
+	cmd := exec.Command("go", append([]string{"build", "-o", dir + "/", examples + "sstpd", examples + "sstpc"}, more...)...)
 	cmd.Dir = source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

@@ -9,7 +9,7 @@ import (
 // print prints the table, and the ratios below it.
 func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d rounds, %s\n", r.Machine, r.Rounds, r.When)
-	fmt.Fprint(w, "idle, and taken by the machine's host: parts of all processors' time\n\n")
+	fmt.Fprint(w, "idle, and taken by the machine's host: parts of all processors' time, means\n\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "wire\tload\tstreams\tinside\toutside\tsystem\tMbit/s\tto TLS\tto wireguard\ts/GiB client\tserver\tboth\tidle\ttaken\tping p50\tp99 ms")
 	for _, x := range r.Rows {
