@@ -538,7 +538,12 @@ func ourClientByRADIUS(t *testing.T, s *accessServer, servers []*FreeRADIUS) {
 		if a := link.Info().Local; a != netip.MustParseAddr("203.0.113.9") {
 			t.Errorf("%v", a)
 		}
-		if r := s.ns.Run("ip", "route", "show", "203.0.113.9"); !strings.Contains(r, "vpn0") {
+		// The client is told of its address before the server has the route.
+		r := s.ns.Run("ip", "route", "show", "203.0.113.9")
+		for end := time.Now().Add(10 * time.Second); !strings.Contains(r, "vpn0") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			r = s.ns.Run("ip", "route", "show", "203.0.113.9")
+		}
+		if !strings.Contains(r, "vpn0") {
 			t.Errorf("an address outside of the pool has no route: %q", r)
 		}
 		link.Close()
